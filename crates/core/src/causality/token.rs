@@ -1,0 +1,201 @@
+//! The wire forms of a context: a compact token for the `Causal-Context` header, and a JSON object around it.
+//!
+//! Layout of a token, in URL-safe base64 without padding: one byte of format version; four bytes of checksum, keyed
+//! with the cluster's fingerprint so that a damaged token and one of another cluster are told from a good one; then
+//! the content (postcard varints). Timestamps of entries are stored as distances from `stable`, nodes and
+//! coordinators as eight bytes, views once each. Clients treat all of it as opaque.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::causality::context::Context;
+use crate::causality::hlc::Timestamp;
+use crate::causality::version_vector::VersionVector;
+use crate::id::{NodeId, Origin, ViewId};
+use crate::limits::{CONTEXT_ENTRIES_MAX, CONTEXT_TOKEN_BYTES_MAX};
+
+const FORMAT: u8 = 1;
+const CHECKSUM_BYTES: usize = 4;
+
+/// Why a token was refused. Always the client's fault; nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Longer than any token that the cluster issues.
+    #[error("causal context of {0} bytes is larger than the limit of {CONTEXT_TOKEN_BYTES_MAX}")]
+    TooLong(usize),
+    /// Not base64, cut off, or damaged.
+    #[error("causal context is malformed: send it exactly as it was received")]
+    Malformed,
+    /// The checksum does not fit: damaged on the way, or issued by another cluster.
+    #[error("causal context is damaged or belongs to another cluster: send it exactly as it was received from this one")]
+    Checksum,
+    /// Issued by a newer version of the program.
+    #[error("causal context has the unknown format version {0}")]
+    UnknownFormat(u8),
+    /// More entries than the limit.
+    #[error("causal context has {0} entries, more than the limit of {CONTEXT_ENTRIES_MAX}")]
+    TooManyEntries(usize),
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireView {
+    epoch: u32,
+    activation: u64,
+    coordinator: [u8; 8],
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireEntry {
+    view: u16,
+    node: [u8; 8],
+    age: u64,
+    distance: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireContext {
+    has_view: bool,
+    views: Vec<WireView>,
+    stable: u64,
+    entries: Vec<WireEntry>,
+}
+
+/// Encodes a context as a token; the empty context is the empty text. `cluster` is the cluster's fingerprint.
+#[must_use]
+pub fn encode(context: &Context, cluster: u64) -> String {
+    if context.is_empty() {
+        return String::new();
+    }
+    let mut views: Vec<ViewId> = context.view.into_iter().collect();
+    let mut entries = Vec::with_capacity(context.entries.len());
+    for (origin, timestamp) in context.entries.iter() {
+        let view = views.iter().position(|view| *view == origin.view).unwrap_or_else(|| {
+            views.push(origin.view);
+            views.len() - 1
+        });
+        entries.push(WireEntry {
+            view: u16::try_from(view).expect("entries are fewer than 65,536, so are their views"),
+            node: origin.node.0.to_le_bytes(),
+            age: timestamp.0.wrapping_sub(origin.start.0),
+            distance: timestamp.0.wrapping_sub(context.stable.0).cast_signed(),
+        });
+    }
+    let wire = WireContext {
+        has_view: context.view.is_some(),
+        views: views
+            .iter()
+            .map(|view| WireView {
+                epoch: view.epoch,
+                activation: view.activation.0,
+                coordinator: view.coordinator.0.to_le_bytes(),
+            })
+            .collect(),
+        stable: context.stable.0,
+        entries,
+    };
+    let content = postcard::to_allocvec(&wire).expect("a context holds nothing that cannot be encoded");
+    let mut bytes = Vec::with_capacity(1 + CHECKSUM_BYTES + content.len());
+    bytes.push(FORMAT);
+    bytes.extend_from_slice(&checksum(&content, cluster));
+    bytes.extend_from_slice(&content);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Decodes a token. Never panics; allocates no more than a constant times the token's length.
+///
+/// # Errors
+/// [`TokenError`] says what is wrong with the token.
+pub fn decode(token: &str, cluster: u64) -> Result<Context, TokenError> {
+    if token.is_empty() {
+        return Ok(Context::default());
+    }
+    if token.len() > CONTEXT_TOKEN_BYTES_MAX {
+        return Err(TokenError::TooLong(token.len()));
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Malformed)?;
+    let (&format, rest) = bytes.split_first().ok_or(TokenError::Malformed)?;
+    if format != FORMAT {
+        return Err(TokenError::UnknownFormat(format));
+    }
+    let (sum, content) = rest.split_at_checked(CHECKSUM_BYTES).ok_or(TokenError::Malformed)?;
+    if sum != checksum(content, cluster) {
+        return Err(TokenError::Checksum);
+    }
+    let (wire, left) = postcard::take_from_bytes::<WireContext>(content).map_err(|_| TokenError::Malformed)?;
+    if !left.is_empty() {
+        return Err(TokenError::Malformed);
+    }
+    if wire.entries.len() > CONTEXT_ENTRIES_MAX {
+        return Err(TokenError::TooManyEntries(wire.entries.len()));
+    }
+    let views: Vec<ViewId> = wire
+        .views
+        .iter()
+        .map(|view| ViewId {
+            epoch: view.epoch,
+            activation: Timestamp(view.activation),
+            coordinator: NodeId(u64::from_le_bytes(view.coordinator)),
+        })
+        .collect();
+    let mut entries = Vec::with_capacity(wire.entries.len());
+    for entry in &wire.entries {
+        let timestamp = wire.stable.wrapping_add(entry.distance.cast_unsigned());
+        let origin = Origin {
+            view: *views.get(usize::from(entry.view)).ok_or(TokenError::Malformed)?,
+            node: NodeId(u64::from_le_bytes(entry.node)),
+            start: Timestamp(timestamp.wrapping_sub(entry.age)),
+        };
+        entries.push((origin, Timestamp(timestamp)));
+    }
+    entries.sort_unstable();
+    let view = if wire.has_view { Some(*views.first().ok_or(TokenError::Malformed)?) } else { None };
+    Ok(Context { view, stable: Timestamp(wire.stable), entries: VersionVector::from_iter(entries) })
+}
+
+fn checksum(content: &[u8], cluster: u64) -> [u8; CHECKSUM_BYTES] {
+    let sum = xxh3_64_with_seed(content, cluster).to_le_bytes();
+    [sum[0], sum[1], sum[2], sum[3]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Context {
+        let view = ViewId { epoch: 0, activation: Timestamp(0), coordinator: NodeId(7) };
+        let start = Timestamp(1_700_000_000_000 << 16);
+        let stable = Timestamp((1_700_000_100_000 << 16) + 5);
+        let mut context = Context { view: Some(view), stable, entries: VersionVector::default() };
+        for node in 0..3 {
+            let origin = Origin { view, node: NodeId(node * 0x1234_5678_9abc), start };
+            context.entries.advance(origin, Timestamp(stable.0 + (node << 18) + 1));
+        }
+        context
+    }
+
+    #[test]
+    fn tokens_round_trip_and_are_small() {
+        let context = sample();
+        let token = encode(&context, 1);
+        assert_eq!(decode(&token, 1).unwrap(), context);
+        assert!(token.len() <= 140, "{} bytes for three entries", token.len());
+        assert_eq!(encode(&Context::default(), 1), "");
+        assert_eq!(decode("", 1).unwrap(), Context::default());
+    }
+
+    #[test]
+    fn every_damaged_token_is_refused() {
+        let token = encode(&sample(), 1);
+        assert_eq!(decode(&token, 2), Err(TokenError::Checksum));
+        for at in 0..token.len() {
+            assert!(decode(&token[..at], 1).is_err() || at == 0);
+            let mut damaged = token.clone().into_bytes();
+            damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+            let damaged = String::from_utf8(damaged).unwrap();
+            assert!(decode(&damaged, 1).is_err(), "byte {at}");
+        }
+        assert_eq!(decode(&"A".repeat(CONTEXT_TOKEN_BYTES_MAX + 1), 1), Err(TokenError::TooLong(CONTEXT_TOKEN_BYTES_MAX + 1)));
+    }
+}

@@ -1,0 +1,33 @@
+//! What a node wants done.
+
+use crate::event::Event;
+use crate::id::NodeId;
+use crate::input::RequestId;
+use crate::wire::message::Envelope;
+use crate::wire::request::Reply;
+
+/// One thing to do. EFFECTS ARE EXECUTED IN ORDER.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a message to a node. It may be lost; the protocol repeats what matters.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// What.
+        envelope: Box<Envelope>,
+    },
+    /// Answer a client of this node.
+    Reply {
+        /// The request's id.
+        id: RequestId,
+        /// The answer.
+        reply: Box<Reply>,
+    },
+    /// Something worth a log line or a count.
+    Event(Event),
+    /// End this process: a later life of this address exists (design 15.1).
+    Stop,
+}
+
+/// The effects of a step, in order.
+pub type Effects = Vec<Effect>;

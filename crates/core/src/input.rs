@@ -1,0 +1,30 @@
+//! What can happen to a node.
+
+use crate::id::NodeId;
+use crate::wire::message::Envelope;
+use crate::wire::request::Request;
+
+/// Names a request between the driver and the node. Chosen by the driver, unique among those not yet answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One input of [`crate::node::Node::step`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A client of this node asks. Exactly one [`crate::effect::Effect::Reply`] with this id will follow, no later than
+    /// the request's deadline.
+    Request {
+        /// To be named in the reply.
+        id: RequestId,
+        /// What is asked.
+        request: Request,
+    },
+    /// A message from another node has arrived, in any order, perhaps twice.
+    Message(Box<Envelope>),
+    /// The transport has a connection to a node. A hint.
+    Connected(NodeId),
+    /// The transport lost its connection to a node, or cannot make one. A hint: what was sent may be lost.
+    Disconnected(NodeId),
+    /// The time of [`crate::node::Node::next_deadline`] has come, or any other time.
+    Tick,
+}

@@ -1,0 +1,278 @@
+//! The node: owns the parts and carries facts between them.
+//!
+//! [`Node::step`] is one exhaustive match over the inputs, followed by one pass over what may have become due.
+
+mod beat;
+mod messages;
+mod recover;
+mod report;
+mod requests;
+mod routing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+pub use crate::node::report::{NodeReport, PeerReport};
+
+use crate::causality::hlc::{Hlc, Timestamp};
+use crate::config::Config;
+use crate::effect::{Effect, Effects};
+use crate::event::Event;
+use crate::id::{NodeId, ShardId};
+use crate::input::Input;
+use crate::membership::{Change, Membership};
+use crate::placement::view::View;
+use crate::reader::Reader;
+use crate::recovery::Boot;
+use crate::replication::replica::Replica;
+use crate::replication::stability::Stability;
+use crate::replication::stream::Outgoing;
+use crate::replication::sync::Pass;
+use crate::request::acks::Acks;
+use crate::request::pending::PendingRequests;
+use crate::request::write_ids::WriteIds;
+use crate::time::{Instant, Now};
+use crate::wire::message::{Envelope, Message, Status};
+
+/// What a replica knows of a shard peer.
+#[derive(Debug, Default)]
+struct Peer {
+    heard_at: Option<Instant>,
+    up: bool,
+    out: Outgoing,
+    status: Option<Status>,
+    behind_since: Option<Instant>,
+    gap_since: Option<Instant>,
+    mismatches: u32,
+}
+
+/// One node of the cluster, as a deterministic state machine.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    cluster: u64,
+    me: NodeId,
+    view: View,
+    clock: Hlc,
+    rng: ChaCha8Rng,
+    started: Instant,
+    boot: Option<Boot>,
+    replica: Option<Replica>,
+    peers: BTreeMap<NodeId, Peer>,
+    stability: Stability,
+    membership: Membership,
+    disconnected: BTreeSet<NodeId>,
+    avoid: BTreeMap<NodeId, Instant>,
+    pass: Option<Pass>,
+    pending: PendingRequests,
+    forwards: BTreeMap<u64, u64>,
+    next_forward: u64,
+    acks: Acks,
+    write_ids: WriteIds,
+    beat_at: Instant,
+    beats: u64,
+    ahead: BTreeSet<NodeId>,
+    progress: bool,
+    stopped: bool,
+}
+
+impl Node {
+    /// A node that has just started, with nothing in memory. The first [`Input::Tick`] is due at once.
+    #[must_use]
+    pub fn new(config: Config, now: Now) -> Self {
+        let me = config.address.node_id();
+        let view = config.bootstrap.clone();
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ me.0);
+        let replica = view
+            .shard_of_member(me)
+            .map(|shard| Replica::new(me, &view, shard, random(&mut rng), config.window_bytes_max));
+        let peers = replica.iter().flat_map(|replica| &replica.members).filter(|node| **node != me);
+        let peers: BTreeMap<_, _> = peers.map(|node| (*node, Peer::default())).collect();
+        let members: Vec<NodeId> = view.members().map(|(node, _, _)| node).collect();
+        let incarnation = Timestamp::from_wall(now.wall).0;
+        let membership = Membership::new(me, incarnation, random(&mut rng), &members, now.monotonic);
+        Self {
+            cluster: config.cluster.fingerprint(),
+            me,
+            clock: Hlc::default(),
+            started: now.monotonic,
+            boot: replica.is_some().then(|| Boot::new(random(&mut rng), now.monotonic)),
+            stability: Stability::new(&view),
+            membership,
+            replica,
+            peers,
+            disconnected: BTreeSet::new(),
+            avoid: BTreeMap::new(),
+            pass: None,
+            pending: PendingRequests::default(),
+            forwards: BTreeMap::new(),
+            next_forward: random(&mut rng) >> 1,
+            acks: Acks::default(),
+            write_ids: WriteIds::default(),
+            beat_at: now.monotonic,
+            beats: 0,
+            ahead: BTreeSet::new(),
+            progress: false,
+            stopped: false,
+            rng,
+            view,
+            config,
+        }
+    }
+
+    /// Advances the node by one input. Deterministic: equal state, `now` and `input` give equal state and effects.
+    /// EFFECTS ARE EXECUTED IN ORDER.
+    pub fn step(&mut self, now: Now, input: Input, effects: &mut Effects) {
+        if self.stopped {
+            return;
+        }
+        match input {
+            Input::Request { id, request } => self.on_request(now, id, request, effects),
+            Input::Message(envelope) => self.on_message(now, *envelope, effects),
+            Input::Connected(node) => {
+                self.disconnected.remove(&node);
+            }
+            Input::Disconnected(node) => self.on_disconnected(now, node, effects),
+            Input::Tick => {}
+        }
+        self.on_due(now, effects);
+    }
+
+    /// Earliest time at which a tick has work to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.stopped {
+            return None;
+        }
+        let deadlines = [
+            Some(self.beat_at),
+            self.membership.next_deadline(),
+            self.pending.next_deadline(),
+            self.acks.next_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// The concurrent read path; none for a spare.
+    #[must_use]
+    pub fn reader(&self) -> Option<Reader> {
+        self.replica.as_ref().map(|replica| Reader::new(replica.shared.clone()))
+    }
+
+    /// The current view.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// This node's short name.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.me
+    }
+
+    /// The shard that this node holds; none for a spare.
+    #[must_use]
+    pub fn shard(&self) -> Option<ShardId> {
+        self.replica.as_ref().map(|replica| replica.shared.shard)
+    }
+
+    /// Everything that follows from the input or the time: timers, what the vector's progress allows, what is to be
+    /// sent.
+    fn on_due(&mut self, now: Now, effects: &mut Effects) {
+        if now.monotonic >= self.beat_at {
+            self.beat(now, effects);
+        }
+        self.run_membership(now, effects);
+        self.settle(now, effects);
+        self.send_frames(effects, false);
+        self.run_pending(now, effects);
+        self.run_acks(now, effects);
+    }
+
+    fn run_membership(&mut self, now: Now, effects: &mut Effects) {
+        if self.membership.next_deadline().is_some_and(|at| at <= now.monotonic) {
+            self.membership.on_tick(now.monotonic);
+        }
+        for (to, packet) in self.membership.take_packets() {
+            self.send(to, Message::Swim(packet), effects);
+        }
+        for change in self.membership.take_changes() {
+            match change {
+                Change::Up(node) => {
+                    self.avoid.remove(&node);
+                }
+                Change::Down(_) => {}
+            }
+        }
+    }
+
+    /// Recomputes stability, and with it the window and the tombstones.
+    fn settle(&mut self, now: Now, effects: &mut Effects) {
+        let clock = self.clock.follow(now.wall);
+        match &mut self.replica {
+            Some(replica) => {
+                let evicted = replica.settle(&mut self.stability, clock);
+                if evicted > 0 {
+                    effects.push(Effect::Event(Event::WindowEvicted { writes: evicted }));
+                }
+            }
+            None => {
+                self.stability.advance();
+            }
+        }
+    }
+
+    fn send_frames(&mut self, effects: &mut Effects, heartbeat: bool) {
+        let Some((origin, replica)) = self.replica.as_ref().and_then(|r| r.origin.map(|origin| (origin, r))) else {
+            return;
+        };
+        let complete_to = replica.applied.get(&origin);
+        let mut frames = Vec::new();
+        for (node, peer) in &mut self.peers {
+            if replica.lives.newest(*node).is_none() {
+                continue;
+            }
+            let mut beat = heartbeat;
+            while let Some(frame) = peer.out.next_frame(origin, &replica.window, complete_to, beat) {
+                frames.push((*node, frame));
+                beat = false;
+            }
+        }
+        for (node, frame) in frames {
+            self.send(node, Message::Frame(frame), effects);
+        }
+    }
+
+    fn send(&self, to: NodeId, body: Message, effects: &mut Effects) {
+        let life = self.replica.as_ref().and_then(|replica| replica.origin).map(|origin| origin.start);
+        let envelope = Envelope {
+            cluster: self.cluster,
+            view: self.view.id,
+            from: self.me,
+            life,
+            clock: self.clock.last(),
+            body,
+        };
+        effects.push(Effect::Send { to, envelope: Box::new(envelope) });
+    }
+
+    fn statuses(&self) -> BTreeMap<NodeId, &Status> {
+        self.peers.iter().filter_map(|(node, peer)| Some((*node, peer.status.as_ref()?))).collect()
+    }
+
+    fn is_up(&self, node: NodeId) -> bool {
+        !self.disconnected.contains(&node)
+            && match self.peers.get(&node) {
+                Some(peer) => peer.up,
+                None => self.membership.is_up(node),
+            }
+    }
+}
+
+fn random(rng: &mut ChaCha8Rng) -> u64 {
+    use rand::Rng;
+    rng.next_u64()
+}

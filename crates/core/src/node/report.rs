@@ -1,0 +1,159 @@
+//! What a node says of itself, and what must hold of it at every step.
+
+use bytes::Bytes;
+
+use crate::causality::hlc::Timestamp;
+use crate::causality::version::Version;
+use crate::causality::version_vector::VersionVector;
+use crate::id::{Life, NodeId};
+use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, UNACKED_WRITES_MAX, WAITING_MAX};
+use crate::node::Node;
+use crate::table::entry::Entry;
+use crate::table::value::Value;
+use crate::time::Now;
+
+/// The state of a node, for people and probes.
+#[derive(Debug, Clone)]
+pub struct NodeReport {
+    /// Whether it has met its shard since it started: it accepts writes.
+    pub met: bool,
+    /// Whether it holds all that its shard's recovered replicas held.
+    pub recovered: bool,
+    /// Whether it holds no shard.
+    pub spare: bool,
+    /// Its present life.
+    pub life: Option<Life>,
+    /// Its clock.
+    pub clock: Timestamp,
+    /// Whom it waits for before it has met its shard.
+    pub waiting_for: Vec<NodeId>,
+    /// It has everything of its shard at or below it.
+    pub covered: Timestamp,
+    /// The cluster's stable timestamp, as far as known here.
+    pub stable: Timestamp,
+    /// The greatest tombstone ever collected.
+    pub horizon: Timestamp,
+    /// Its vector.
+    pub applied: VersionVector,
+    /// Per origin the greatest timestamp ever put in its table.
+    pub seen: VersionVector,
+    /// Live keys.
+    pub live_keys: u64,
+    /// Tombstones.
+    pub tombstones: u64,
+    /// Writes in the window.
+    pub window_writes: u64,
+    /// Bytes in the window.
+    pub window_bytes: u64,
+    /// Up to here versions have their dependencies in the floor context; 0 if there is none.
+    pub floor: Timestamp,
+    /// Requests that wait for their context here.
+    pub waiting: usize,
+    /// Requests that are tried elsewhere.
+    pub forwarded: usize,
+    /// Writes that wait for their concern.
+    pub unacked: usize,
+    /// Shard peers.
+    pub peers: Vec<PeerReport>,
+}
+
+/// What a node knows of a shard peer.
+#[derive(Debug, Clone)]
+pub struct PeerReport {
+    /// Which.
+    pub node: NodeId,
+    /// Whether it is heard.
+    pub up: bool,
+    /// Up to where it is known to have this node's writes.
+    pub acked: Timestamp,
+    /// Whether it says that it has recovered.
+    pub recovered: bool,
+}
+
+impl Node {
+    /// The state of this node.
+    #[must_use]
+    pub fn report(&self, now: Now) -> NodeReport {
+        let (waiting, forwarded) = self.pending.counts();
+        let replica = self.replica.as_ref();
+        NodeReport {
+            met: self.has_life(),
+            recovered: replica.is_some_and(|replica| replica.recovered),
+            spare: replica.is_none(),
+            life: replica.and_then(|replica| replica.origin).map(|origin| origin.life()),
+            clock: self.clock.last().max(Timestamp::from_wall(now.wall)),
+            waiting_for: self.boot.as_ref().map(|boot| boot.waiting_for(&self.view, self.me)).unwrap_or_default(),
+            covered: replica.map(|replica| replica.covered).unwrap_or_default(),
+            stable: self.stability.stable(),
+            horizon: replica.map(|replica| replica.horizon).unwrap_or_default(),
+            applied: replica.map(|replica| replica.applied.clone()).unwrap_or_default(),
+            seen: replica.map(|replica| replica.seen.clone()).unwrap_or_default(),
+            live_keys: replica.map_or(0, |replica| replica.table().live()),
+            tombstones: replica.map_or(0, |replica| replica.table().tombstones()),
+            window_writes: replica.map_or(0, |replica| replica.window.len() as u64),
+            window_bytes: replica.map_or(0, |replica| replica.window.bytes() as u64),
+            floor: replica.map(|replica| replica.window.floor().1).unwrap_or_default(),
+            waiting,
+            forwarded,
+            unacked: self.acks.len(),
+            peers: self
+                .peers
+                .iter()
+                .map(|(node, peer)| PeerReport {
+                    node: *node,
+                    up: self.is_up(*node),
+                    acked: peer.out.acked(),
+                    recovered: peer.status.as_ref().is_some_and(|status| status.recovered),
+                })
+                .collect(),
+        }
+    }
+
+    /// Whether no live peer lacks a write of this node.
+    #[must_use]
+    pub fn drained(&self) -> bool {
+        let Some(replica) = &self.replica else { return true };
+        let Some(origin) = replica.origin else { return true };
+        let last = replica.seen.get(&origin);
+        self.peers.iter().all(|(node, peer)| !self.is_up(*node) || peer.out.acked() >= last)
+    }
+
+    /// All entries, tombstones included, by key. Slow; for tests and the simulator.
+    #[must_use]
+    pub fn dump(&self) -> Vec<(Bytes, Version, Option<Value>)> {
+        let Some(replica) = &self.replica else { return Vec::new() };
+        let walk = replica.table().walk(0, usize::MAX, usize::MAX, Entry::content_bytes);
+        let mut entries: Vec<_> = walk
+            .entries
+            .iter()
+            .map(|entry| {
+                let value = entry.value().map(|value| value.to_owned());
+                (Bytes::copy_from_slice(entry.key()), replica.table().version(entry), value)
+            })
+            .collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        entries
+    }
+
+    /// Checks what must hold at every step.
+    ///
+    /// # Panics
+    /// If an invariant is broken: a bug.
+    pub fn check_invariants(&self) {
+        let (waiting, forwarded) = self.pending.counts();
+        assert!(waiting <= WAITING_MAX && forwarded <= FORWARDED_MAX, "requests beyond their bound");
+        assert!(self.acks.len() <= UNACKED_WRITES_MAX, "writes without answer beyond their bound");
+        let Some(replica) = &self.replica else { return };
+        assert!(replica.window.bytes() <= self.config.window_bytes_max, "the window is beyond its bound");
+        assert!(replica.window.floor().0.entries.len() <= CONTEXT_ENTRIES_MAX, "the floor is beyond its bound");
+        assert!(replica.recovered || replica.covered == self.view.id.activation, "covered before recovery");
+        assert!(self.boot.is_some() != replica.origin.is_some(), "a life begins when the shard is met");
+        for (origin, timestamp) in replica.applied.iter() {
+            assert!(timestamp >= origin.start, "a vector below the start of an origin");
+            assert!(timestamp <= self.clock.last() || origin.node != self.me, "a vector ahead of its own clock");
+        }
+        let visible = replica.shared.visible.read();
+        assert!(visible.horizon >= replica.horizon, "a horizon that readers do not see");
+        assert!(visible.covered <= replica.covered || !visible.serving, "readers see more than there is");
+    }
+}

@@ -1,0 +1,374 @@
+//! Requests that this node serves itself (design 7.2 to 7.5).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::causality::context::Context;
+use crate::causality::version::Version;
+use crate::effect::{Effect, Effects};
+use crate::id::NodeId;
+use crate::input::RequestId;
+use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
+use crate::node::{Node, random};
+use crate::placement::hash::key_hash;
+use crate::replication::replica::Incoming;
+use crate::request::acks::Unacked;
+use crate::request::pending::{Pending, Source};
+use crate::table::entry::Entry;
+use crate::table::value::Value;
+use crate::time::Now;
+use crate::wire::message::{Forward, Message, WriteId};
+use crate::wire::request::{Action, Outcome, Refusal, Reply, Request};
+
+impl Node {
+    pub(super) fn on_request(&mut self, now: Now, id: RequestId, request: Request, effects: &mut Effects) {
+        let taken = self.clock.follow(now.wall);
+        let write_id = request.action.is_write().then(|| WriteId { taken, nonce: random(&mut self.rng) });
+        // Answer a little before the client gives up.
+        let margin = (request.deadline / 10).min(Duration::from_millis(50));
+        let deadline = now.monotonic + request.deadline.saturating_sub(margin);
+        self.take(now, pending(Source::Client(id), request, deadline, write_id), effects);
+    }
+
+    pub(super) fn on_forward(&mut self, now: Now, from: NodeId, forward: Forward, effects: &mut Effects) {
+        let Forward { id, hops, not_after, write_id, repeat_of, attempt, request } = forward;
+        let deadline = now.monotonic + attempt;
+        let source = Source::Router { node: from, id };
+        let pending = Pending { hops, not_after, repeat_of, ..pending(source, request, deadline, write_id) };
+        self.take(now, pending, effects);
+    }
+
+    /// Takes a request: answers it, lets it wait, or forwards it.
+    fn take(&mut self, now: Now, mut pending: Pending, effects: &mut Effects) {
+        let refusal = match self.owns(&pending.request.action) {
+            false if matches!(pending.source, Source::Router { .. }) => Some(Refusal::NotOwner),
+            false => None,
+            true => self.judge(now, &pending.request),
+        };
+        if let Some(refusal) = refusal {
+            self.refuse(pending.source, pending.request.context, refusal, effects);
+            return;
+        }
+        if self.answer_from_table(now, &pending, effects) {
+            return;
+        }
+        if self.owns(&pending.request.action) {
+            self.clock.receive(pending.request.context.greatest());
+            if self.has_life() {
+                let (patience, forward_after) = self.patience(&pending);
+                pending.local_until = Some((now.monotonic + patience).min(pending.deadline));
+                pending.forward_at = forward_after.map(|after| now.monotonic + after);
+            }
+        }
+        let (waiting, forwarded) = self.pending.counts();
+        let (limit, used, what) = match pending.local_until {
+            Some(_) => (WAITING_MAX, waiting, "waiting requests"),
+            None => (FORWARDED_MAX, forwarded, "forwarded requests"),
+        };
+        if used >= limit {
+            let refusal = Refusal::Overloaded { what: what.to_owned(), limit: limit as u64 };
+            self.refuse(pending.source, pending.request.context, refusal, effects);
+            return;
+        }
+        let key = self.pending.insert(pending);
+        self.run_one(now, key, effects);
+    }
+
+    /// How long a request waits here for its context, and when it is tried elsewhere.
+    fn patience(&self, pending: &Pending) -> (Duration, Option<Duration>) {
+        let cluster = &self.config.cluster;
+        match pending.request.action {
+            Action::Put { .. } => (cluster.replication_wait, None),
+            Action::Delete { .. } => (cluster.delete_wait, None),
+            Action::Get { .. } | Action::Count { .. } => {
+                let wait = pending.request.wait.unwrap_or(cluster.context_wait).min(WAIT_MAX);
+                let from_peer = matches!(pending.source, Source::Router { node, .. } if self.peers.contains_key(&node));
+                let recovered = self.replica.as_ref().is_some_and(|replica| replica.recovered);
+                let after = if recovered { cluster.replication_wait } else { Duration::ZERO };
+                (wait, (!from_peer).then_some(after))
+            }
+        }
+    }
+
+    pub(super) fn has_life(&self) -> bool {
+        self.replica.as_ref().is_some_and(|replica| replica.origin.is_some())
+    }
+
+    /// Whether this node is a replica of what is asked for.
+    pub(super) fn owns(&self, action: &Action) -> bool {
+        let Some(shard) = self.shard() else { return false };
+        match action {
+            Action::Get { key } | Action::Put { key, .. } | Action::Delete { key } => {
+                self.view.shard_of_hash(key_hash(key)).id == shard
+            }
+            Action::Count { shard: asked } => *asked == shard,
+        }
+    }
+
+    /// Refuses what no waiting can make right.
+    fn judge(&self, now: Now, request: &Request) -> Option<Refusal> {
+        let greatest = request.context.greatest();
+        let limit = self.config.cluster.clock_drift_max;
+        if greatest > self.clock.acceptable(now.wall, limit) && self.has_life() {
+            let ahead_ms = greatest.millis().saturating_sub(self.clock.last().millis());
+            let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            return Some(Refusal::ContextFromTheFuture { ahead_ms, limit_ms });
+        }
+        let lost = request.context.view.is_some_and(|view| view.epoch > self.view.id.epoch);
+        if lost && !request.action.is_write() && self.boot.is_none() {
+            return Some(Refusal::ViewLost);
+        }
+        let full = request.action.is_write() && request.context.entries.len() >= CONTEXT_ENTRIES_MAX;
+        full.then(|| Refusal::Overloaded {
+            what: "entries in a causal context".to_owned(),
+            limit: CONTEXT_ENTRIES_MAX as u64,
+        })
+    }
+
+    /// Answers what can be answered now. A write is taken at once if its context is satisfied.
+    pub(super) fn answer_from_table(&mut self, now: Now, pending: &Pending, effects: &mut Effects) -> bool {
+        let Some(replica) = &self.replica else { return false };
+        if replica.origin.is_none() || !self.owns(&pending.request.action) {
+            return false;
+        }
+        match &pending.request.action {
+            Action::Count { .. } => {
+                let outcome = Outcome::Counted(replica.table().live());
+                let reply = self.reply(outcome, pending.request.context.clone(), None);
+                self.answer(pending.source, reply, effects);
+                true
+            }
+            Action::Get { key } if self.may_read(now, &pending.request.context) => {
+                let reply = self.read(key, &pending.request.context);
+                self.answer(pending.source, reply, effects);
+                true
+            }
+            Action::Put { .. } | Action::Delete { .. }
+                if replica.recovered && replica.satisfies(&pending.request.context) =>
+            {
+                self.write(now, pending, true, effects);
+                true
+            }
+            Action::Get { .. } | Action::Put { .. } | Action::Delete { .. } => false,
+        }
+    }
+
+    /// Design 7.2. An unrecovered replica leaves reads to recovered peers while there are any, and for
+    /// `recovery_timeout`; then 7.2 alone decides.
+    fn may_read(&self, now: Now, context: &Context) -> bool {
+        let Some(replica) = &self.replica else { return false };
+        let alone = || {
+            now.monotonic.since(self.started) >= self.config.cluster.recovery_timeout && !self.has_recovered_peer()
+        };
+        replica.satisfies(context) && (replica.recovered || alone())
+    }
+
+    fn read(&self, key: &Bytes, asked: &Context) -> Reply {
+        let replica = self.replica.as_ref().expect("a read is served by a replica");
+        let mut context = asked.clone();
+        let held = replica.table().get(key, key_hash(key));
+        let version = self.reveal(held.as_ref(), &mut context);
+        let outcome = match held.as_ref().and_then(Entry::value) {
+            Some(value) => Outcome::Found(value.to_owned()),
+            None => Outcome::Absent,
+        };
+        let lost = replica.names_lost(asked);
+        Reply { lost, ..self.reply(outcome, context, version) }
+    }
+
+    /// Adds to a context what an answer reveals: the version, with its dependencies, or how far absence reaches.
+    fn reveal(&self, held: Option<&Entry>, context: &mut Context) -> Option<Version> {
+        let replica = self.replica.as_ref()?;
+        match held {
+            Some(entry) => {
+                let version = replica.table().version(entry);
+                context.merge(&replica.dependencies(&version, self.stability.stable()));
+                context.add(&version);
+                Some(version)
+            }
+            None => {
+                context.leave_out(replica.horizon);
+                None
+            }
+        }
+    }
+
+    /// Takes a write, or says why not. `satisfied`: whether the table shows all that the context needs.
+    pub(super) fn write(&mut self, now: Now, pending: &Pending, satisfied: bool, effects: &mut Effects) {
+        let (source, asked) = (pending.source, &pending.request.context);
+        if let Some(id) = &pending.write_id {
+            if let Some(version) = self.write_ids.get(id) {
+                self.confirm_repeat(pending, version, effects);
+                return;
+            }
+            if pending.repeat_of > crate::causality::hlc::Timestamp::ZERO && !self.write_ids.remembers(id) {
+                self.refuse(source, asked.clone(), Refusal::OutcomeUnknown, effects);
+                return;
+            }
+        }
+        let (key, value): (&Bytes, Option<&Value>) = match &pending.request.action {
+            Action::Put { key, value } => (key, Some(value)),
+            Action::Delete { key } => (key, None),
+            Action::Get { .. } | Action::Count { .. } => return,
+        };
+        let Some(replica) = &self.replica else { return };
+        let Some(origin) = replica.origin else { return };
+        if replica.applied.iter().filter(|(origin, _)| origin.node == self.me).count() > OPEN_LIVES_MAX {
+            let refusal = Refusal::Overloaded { what: "open lives".to_owned(), limit: OPEN_LIVES_MAX as u64 };
+            self.refuse(source, asked.clone(), refusal, effects);
+            return;
+        }
+        let mut context = asked.clone();
+        let held = replica.table().get(key, key_hash(key));
+        let visible = held.as_ref().is_some_and(|entry| !entry.is_tombstone());
+        let lost = replica.names_lost(asked);
+        let revealed = self.reveal(held.as_ref(), &mut context);
+        if value.is_none() && !visible && satisfied {
+            let reply = Reply { lost, ..self.reply(Outcome::Absent, context, revealed) };
+            self.answer(source, reply, effects);
+            return;
+        }
+        self.clock.receive(asked.greatest());
+        let timestamp = self.clock.tick(now.wall);
+        if pending.not_after.is_some_and(|last| timestamp > last) {
+            self.refuse(source, asked.clone(), Refusal::TooLate, effects);
+            return;
+        }
+        let version = Version { timestamp, origin };
+        let replica = self.replica.as_mut().expect("it was just found");
+        replica.write(Incoming {
+            version,
+            key,
+            value: value.map(Value::as_ref),
+            dependencies: asked.clone(),
+            write_id: pending.write_id,
+        });
+        let covered = replica.covered;
+        if let Some(id) = pending.write_id {
+            self.write_ids.insert(id, version);
+        }
+        context.add(&version);
+        self.progress = true;
+        let outcome = match value {
+            Some(_) => Outcome::Written { replaced: visible, concern_met: true },
+            None => Outcome::Deleted { concern_met: true },
+        };
+        let repeat_unconfirmed = covered < pending.repeat_of;
+        let reply = Reply { acks: 1, lost, repeat_unconfirmed, ..self.reply(outcome, context, Some(version)) };
+        self.await_acks(now, pending, timestamp, reply, effects);
+    }
+
+    fn await_acks(
+        &mut self,
+        now: Now,
+        pending: &Pending,
+        timestamp: crate::causality::hlc::Timestamp,
+        reply: Reply,
+        effects: &mut Effects,
+    ) {
+        let replicas = self.peers.len() + 1;
+        let explicit = pending.request.concern.is_some();
+        let wanted = pending.request.concern.map_or(2.min(replicas), |concern| concern.count(replicas));
+        let until = (now.monotonic + self.config.cluster.ack_timeout).min(pending.deadline);
+        let holders = std::collections::BTreeSet::new();
+        let write = Unacked { source: pending.source, reply, wanted, explicit, until, holders };
+        if wanted <= 1 || self.acks.len() >= UNACKED_WRITES_MAX {
+            self.answer_write(write, effects);
+        } else {
+            self.acks.insert(timestamp, write);
+        }
+    }
+
+    /// A repeat of a write that is here already: the first outcome holds.
+    fn confirm_repeat(&mut self, pending: &Pending, version: Version, effects: &mut Effects) {
+        let mut context = pending.request.context.clone();
+        context.add(&version);
+        let holders = if version.origin.node == self.me { 1 } else { 2 };
+        let replicas = self.peers.len() + 1;
+        let concern_met = pending.request.concern.is_none_or(|concern| concern.count(replicas) <= holders);
+        let outcome = match pending.request.action {
+            Action::Delete { .. } => Outcome::Deleted { concern_met },
+            Action::Put { .. } | Action::Get { .. } | Action::Count { .. } => {
+                Outcome::Written { replaced: false, concern_met }
+            }
+        };
+        let acks = u32::try_from(holders).expect("one or two");
+        let reply = Reply { acks, ..self.reply(outcome, context, Some(version)) };
+        self.answer(pending.source, reply, effects);
+    }
+
+    pub(super) fn run_acks(&mut self, now: Now, effects: &mut Effects) {
+        if self.acks.is_empty() {
+            return;
+        }
+        let has_life = |node: &NodeId| {
+            self.replica.as_ref().is_some_and(|replica| replica.lives.newest(*node).is_some())
+        };
+        let able: Vec<NodeId> =
+            self.peers.keys().copied().filter(|node| self.is_up(*node) && has_life(node)).collect();
+        let done = self.acks.take_done(now.monotonic, &able);
+        for write in done {
+            self.answer_write(write, effects);
+        }
+    }
+
+    fn answer_write(&mut self, write: Unacked, effects: &mut Effects) {
+        let acks = write.holders.len() + 1;
+        let met = !write.explicit || acks >= write.wanted;
+        let mut reply = write.reply;
+        reply.acks = u32::try_from(acks).expect("replicas are few");
+        match &mut reply.outcome {
+            Outcome::Written { concern_met, .. } | Outcome::Deleted { concern_met } => *concern_met = met,
+            Outcome::Found(_) | Outcome::Absent | Outcome::Counted(_) | Outcome::Refused(_) => {}
+        }
+        self.answer(write.source, reply, effects);
+    }
+
+    pub(super) fn reply(&self, outcome: Outcome, context: Context, version: Option<Version>) -> Reply {
+        Reply { outcome, context, served_by: self.me, version, acks: 0, lost: false, repeat_unconfirmed: false }
+    }
+
+    pub(super) fn refuse(&self, source: Source, context: Context, refusal: Refusal, effects: &mut Effects) {
+        let reply = self.reply(Outcome::Refused(refusal), context, None);
+        self.hand_over(source, reply, effects);
+    }
+
+    /// Answers as a replica: the context is pruned here (design 5.3).
+    fn answer(&self, source: Source, mut reply: Reply, effects: &mut Effects) {
+        reply.context.view = reply.context.view.max(Some(self.view.id));
+        reply.context.prune(self.stability.stable());
+        self.hand_over(source, reply, effects);
+    }
+
+    /// Hands an answer over as it is.
+    pub(super) fn hand_over(&self, source: Source, reply: Reply, effects: &mut Effects) {
+        match source {
+            Source::Client(id) => effects.push(Effect::Reply { id, reply: Box::new(reply) }),
+            Source::Router { node, id } => self.send(node, Message::ForwardReply { id, reply }, effects),
+        }
+    }
+}
+
+fn pending(
+    source: Source,
+    request: Request,
+    deadline: crate::time::Instant,
+    write_id: Option<WriteId>,
+) -> Pending {
+    Pending {
+        source,
+        request,
+        hops: 0,
+        not_after: None,
+        write_id,
+        repeat_of: crate::causality::hlc::Timestamp::ZERO,
+        deadline,
+        local_until: None,
+        forward_at: Some(crate::time::Instant::default()),
+        tried: Vec::new(),
+        attempts: Vec::new(),
+        refused: None,
+        unknown: false,
+    }
+}

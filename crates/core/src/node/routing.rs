@@ -1,0 +1,257 @@
+//! Requests that wait or are tried at other nodes (design 7.1).
+
+use crate::causality::hlc::Timestamp;
+use crate::effect::Effects;
+use crate::id::NodeId;
+use crate::limits::HOPS_MAX;
+use crate::node::{Node, random};
+use crate::placement::hash::key_hash;
+use crate::request::pending::{Attempt, Pending, Source};
+use crate::time::Now;
+use crate::wire::message::{Forward, Message};
+use crate::wire::request::{Action, Outcome, Refusal, Reply};
+
+/// A node that did not answer in time is tried last for so many attempt time-outs.
+const AVOID_ATTEMPTS: u32 = 3;
+
+impl Node {
+    /// Looks after every pending request for which something may have changed.
+    pub(super) fn run_pending(&mut self, now: Now, effects: &mut Effects) {
+        let progress = std::mem::take(&mut self.progress);
+        if self.pending.is_empty() {
+            return;
+        }
+        let due = self.pending.next_deadline().is_some_and(|at| at <= now.monotonic);
+        if !progress && !due {
+            return;
+        }
+        for key in self.pending.keys() {
+            self.run_one(now, key, effects);
+        }
+    }
+
+    /// Answers a pending request, tries it elsewhere, or lets it go on waiting.
+    pub(super) fn run_one(&mut self, now: Now, key: u64, effects: &mut Effects) {
+        let Some(pending) = self.pending.remove(key) else { return };
+        if let Some(pending) = self.advance(now, key, pending, effects) {
+            self.pending.restore(key, pending);
+        }
+    }
+
+    fn advance(&mut self, now: Now, key: u64, mut pending: Pending, effects: &mut Effects) -> Option<Pending> {
+        if self.answer_from_table(now, &pending, effects) {
+            return None;
+        }
+        if pending.local_until.is_some_and(|until| until <= now.monotonic) {
+            if pending.request.action.is_write() {
+                self.write(now, &pending, false, effects);
+            } else {
+                self.refuse(pending.source, pending.request.context, Refusal::Unsatisfied, effects);
+            }
+            return None;
+        }
+        if pending.deadline <= now.monotonic {
+            let refusal = self.final_refusal(&pending);
+            self.refuse(pending.source, pending.request.context, refusal, effects);
+            return None;
+        }
+        self.give_up_attempts(now, &mut pending);
+        if !pending.is_trying() && pending.forward_at.is_some_and(|at| at <= now.monotonic) {
+            self.try_next(now, key, &mut pending, effects);
+        }
+        let hopeless = pending.local_until.is_none() && pending.attempts.is_empty() && pending.forward_at.is_none();
+        if hopeless {
+            let refusal = self.final_refusal(&pending);
+            self.refuse(pending.source, pending.request.context, refusal, effects);
+            return None;
+        }
+        Some(pending)
+    }
+
+    /// Marks the tries whose time is up. A write is tried elsewhere only above every timestamp that it may have got.
+    fn give_up_attempts(&mut self, now: Now, pending: &mut Pending) {
+        for attempt in &mut pending.attempts {
+            if attempt.given_up || attempt.until > now.monotonic {
+                continue;
+            }
+            attempt.given_up = true;
+            let until = now.monotonic + self.config.cluster.attempt_timeout * AVOID_ATTEMPTS;
+            self.avoid.insert(attempt.at, until);
+            pending.unknown |= pending.request.action.is_write();
+            pending.forward_at = Some(now.monotonic);
+        }
+        if pending.unknown {
+            let acceptable = self.clock.acceptable(now.wall, self.config.cluster.clock_drift_max);
+            self.clock.receive(pending.repeat_of.min(acceptable));
+        }
+    }
+
+    fn try_next(&mut self, now: Now, key: u64, pending: &mut Pending, effects: &mut Effects) {
+        pending.forward_at = None;
+        if pending.hops >= HOPS_MAX {
+            return;
+        }
+        let Some(at) = self.choose(pending) else {
+            // All were tried. Where some did not answer, messages may have been lost: go round again.
+            if pending.attempts.iter().any(|attempt| attempt.given_up) {
+                pending.tried.clear();
+                pending.forward_at = Some(now.monotonic + self.config.cluster.heartbeat);
+            }
+            return;
+        };
+        self.next_forward += 1;
+        let id = self.next_forward;
+        let left = pending.deadline.since(now.monotonic);
+        let patience = self.config.cluster.attempt_timeout.min(left);
+        let is_write = pending.request.action.is_write();
+        let acceptable = self.clock.acceptable(now.wall, self.config.cluster.clock_drift_max);
+        let base = self.clock.follow(now.wall).max(pending.request.context.greatest().min(acceptable));
+        let not_after = is_write.then(|| base.later_by(patience));
+        let request = crate::wire::request::Request { deadline: left, ..pending.request.clone() };
+        let attempt = if is_write { patience } else { left };
+        let forward = Forward {
+            id,
+            hops: pending.hops + 1,
+            not_after,
+            write_id: pending.write_id,
+            repeat_of: if pending.unknown { pending.repeat_of } else { Timestamp::ZERO },
+            attempt,
+            request,
+        };
+        pending.repeat_of = pending.repeat_of.max(not_after.unwrap_or_default());
+        pending.tried.push(at);
+        pending.attempts.push(Attempt { id, at, until: now.monotonic + patience, given_up: false });
+        self.forwards.insert(id, key);
+        self.send(at, Message::Forward(forward), effects);
+    }
+
+    /// The next node to try: one that looks healthy if there is one, and, for a read that this replica cannot answer, one
+    /// that says it has what the context needs.
+    fn choose(&mut self, pending: &Pending) -> Option<NodeId> {
+        let owner = self.owns(&pending.request.action);
+        let shard = match &pending.request.action {
+            Action::Count { shard } => self.view.shard(*shard)?,
+            Action::Get { key } | Action::Put { key, .. } | Action::Delete { key } => {
+                self.view.shard_of_hash(key_hash(key))
+            }
+        };
+        let source = match pending.source {
+            Source::Router { node, .. } => Some(node),
+            Source::Client(_) => None,
+        };
+        let candidates: Vec<NodeId> = shard
+            .replicas
+            .iter()
+            .map(crate::id::Address::node_id)
+            .filter(|node| *node != self.me && Some(*node) != source && !pending.tried.contains(node))
+            .collect();
+        let chances: Vec<u64> = candidates.iter().map(|_| random(&mut self.rng)).collect();
+        let rank = |node: &NodeId| {
+            let sick = u8::from(!self.is_up(*node)) + u8::from(self.avoid.contains_key(node));
+            let lacks = owner && !self.peer_has(*node, pending);
+            (sick, lacks)
+        };
+        candidates.iter().zip(chances).min_by_key(|(node, chance)| (rank(node), *chance)).map(|(node, _)| *node)
+    }
+
+    /// Whether a peer's last report covers what the request's context needs of this shard.
+    fn peer_has(&self, node: NodeId, pending: &Pending) -> bool {
+        let (Some(replica), Some(peer)) = (&self.replica, self.peers.get(&node)) else { return false };
+        let context = &pending.request.context;
+        peer.status.as_ref().is_some_and(|status| {
+            status.recovered
+                && status.covered >= context.stable
+                && context.entries.iter().all(|(origin, timestamp)| {
+                    !crate::replication::belongs(origin, &self.view, replica.shared.shard)
+                        || status.applied.get(origin) >= timestamp
+                })
+        })
+    }
+
+    pub(super) fn on_forward_reply(&mut self, now: Now, from: NodeId, id: u64, reply: Reply, effects: &mut Effects) {
+        let Some(key) = self.forwards.remove(&id) else { return };
+        let Some(mut pending) = self.pending.remove(key) else { return };
+        pending.attempts.retain(|attempt| attempt.id != id);
+        self.avoid.remove(&from);
+        let refusal = match &reply.outcome {
+            Outcome::Refused(refusal) => refusal.clone(),
+            Outcome::Found(_)
+            | Outcome::Absent
+            | Outcome::Written { .. }
+            | Outcome::Deleted { .. }
+            | Outcome::Counted(_) => {
+                self.finish_forwarded(&pending, reply, effects);
+                return;
+            }
+        };
+        match refusal {
+            Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost => {
+                self.finish_forwarded(&pending, reply, effects);
+                return;
+            }
+            // Its clock came with the refusal: the next bound is good.
+            Refusal::TooLate => pending.tried.retain(|node| *node != from),
+            Refusal::OutcomeUnknown => pending.unknown = true,
+            Refusal::Unsatisfied
+            | Refusal::NoReplica { .. }
+            | Refusal::NotMet { .. }
+            | Refusal::Overloaded { .. }
+            | Refusal::NotOwner => {}
+        }
+        pending.refused = Some(refusal);
+        pending.forward_at = Some(now.monotonic);
+        self.pending.restore(key, pending);
+        self.run_one(now, key, effects);
+    }
+
+    fn finish_forwarded(&mut self, pending: &Pending, reply: Reply, effects: &mut Effects) {
+        for attempt in &pending.attempts {
+            self.forwards.remove(&attempt.id);
+        }
+        self.hand_over(pending.source, reply, effects);
+    }
+
+    fn final_refusal(&mut self, pending: &Pending) -> Refusal {
+        for attempt in &pending.attempts {
+            self.forwards.remove(&attempt.id);
+        }
+        if pending.request.action.is_write() && (pending.unknown || !pending.attempts.is_empty()) {
+            return Refusal::OutcomeUnknown;
+        }
+        if let Some(refusal) = &pending.refused {
+            return refusal.clone();
+        }
+        match (&self.boot, self.owns(&pending.request.action)) {
+            (Some(boot), true) => Refusal::NotMet { waiting_for: boot.waiting_for(&self.view, self.me) },
+            (Some(_) | None, _) => {
+                let shard = match &pending.request.action {
+                    Action::Count { shard } => *shard,
+                    Action::Get { key } | Action::Put { key, .. } | Action::Delete { key } => {
+                        self.view.shard_of_hash(key_hash(key)).id
+                    }
+                };
+                Refusal::NoReplica { shard }
+            }
+        }
+    }
+
+    /// A connection is lost: tries at that node will not be answered.
+    pub(super) fn on_disconnected(&mut self, now: Now, node: NodeId, effects: &mut Effects) {
+        self.disconnected.insert(node);
+        if let Some(peer) = self.peers.get_mut(&node)
+            && peer.up
+        {
+            peer.up = false;
+            effects.push(crate::effect::Effect::Event(crate::event::Event::PeerDown(node)));
+        }
+        for key in self.pending.keys() {
+            let Some(pending) = self.pending.get_mut(key) else { continue };
+            for attempt in &mut pending.attempts {
+                if attempt.at == node {
+                    attempt.until = attempt.until.min(now.monotonic);
+                }
+            }
+        }
+        self.progress = true;
+    }
+}

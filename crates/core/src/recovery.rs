@@ -1,0 +1,57 @@
+//! Start-up: meeting the shard (design 10.1). What follows, recovering, is decided by the node with [`crate::replication`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::event::Met;
+use crate::id::{NodeId, ShardId};
+use crate::placement::view::View;
+use crate::time::Instant;
+
+/// A node that has started and not yet met its shard.
+#[derive(Debug)]
+pub struct Boot {
+    /// Tells this start from others of the address.
+    pub nonce: u64,
+    /// When it began.
+    pub started: Instant,
+    /// When to ask again.
+    pub ask_at: Instant,
+    heard: BTreeMap<NodeId, bool>,
+}
+
+impl Boot {
+    /// Begins.
+    #[must_use]
+    pub fn new(nonce: u64, now: Instant) -> Self {
+        Self { nonce, started: now, ask_at: now, heard: BTreeMap::new() }
+    }
+
+    /// A member has answered.
+    pub fn hear(&mut self, node: NodeId, recovered: bool) {
+        self.heard.insert(node, recovered);
+    }
+
+    /// Members not heard yet.
+    #[must_use]
+    pub fn waiting_for(&self, view: &View, me: NodeId) -> Vec<NodeId> {
+        view.members().map(|(node, _, _)| node).filter(|node| *node != me && !self.heard.contains_key(node)).collect()
+    }
+
+    /// Whether the shard is met, and how: one recovered replica of it was heard; or all members of the view were, and
+    /// nobody of the shard has recovered; or after `bootstrap_timeout` a majority was, likewise.
+    #[must_use]
+    pub fn verdict(&self, view: &View, me: NodeId, shard: ShardId, now: Instant, timeout: Duration) -> Option<Met> {
+        let of_shard = |node: &NodeId| view.shard_of_member(*node) == Some(shard);
+        if self.heard.iter().any(|(node, recovered)| *recovered && of_shard(node)) {
+            return Some(Met::RecoveredReplica);
+        }
+        let members = view.members().count();
+        let missing = self.waiting_for(view, me).len();
+        if missing == 0 {
+            return Some(Met::FreshCluster);
+        }
+        let majority = (members - missing) * 2 > members;
+        (majority && now.since(self.started) >= timeout).then_some(Met::Majority)
+    }
+}

@@ -1,0 +1,58 @@
+//! Stability, one number: the cluster's stable timestamp (design 6.4).
+
+use std::collections::BTreeMap;
+
+use crate::causality::hlc::Timestamp;
+use crate::id::NodeId;
+use crate::placement::view::View;
+
+/// The greatest `covered` heard of each member, and the least of them.
+///
+/// Words only rise, over lives too: a word of a life that is over may be above what the present life has. That is safe
+/// because whoever answers checks its own `covered` against the context (design 7.2).
+#[derive(Debug)]
+pub struct Stability {
+    covered: BTreeMap<NodeId, Timestamp>,
+    stable: Timestamp,
+}
+
+impl Stability {
+    /// Nothing is known to be stable.
+    #[must_use]
+    pub fn new(view: &View) -> Self {
+        Self { covered: view.members().map(|(node, _, _)| (node, view.id.activation)).collect(), stable: view.id.activation }
+    }
+
+    /// A member's `covered`, from itself or by hearsay; words of strangers are ignored.
+    pub fn hear(&mut self, node: NodeId, covered: Timestamp) {
+        if let Some(known) = self.covered.get_mut(&node) {
+            *known = (*known).max(covered);
+        }
+    }
+
+    /// Recomputes the stable timestamp; tells whether it rose.
+    pub fn advance(&mut self) -> bool {
+        let least = self.covered.values().min().copied().unwrap_or_default();
+        let rose = least > self.stable;
+        self.stable = self.stable.max(least);
+        rose
+    }
+
+    /// The cluster's stable timestamp.
+    #[must_use]
+    pub fn stable(&self) -> Timestamp {
+        self.stable
+    }
+
+    /// Everything known, for gossip.
+    #[must_use]
+    pub fn words(&self) -> Vec<(NodeId, Timestamp)> {
+        self.covered.iter().map(|(node, covered)| (*node, *covered)).collect()
+    }
+
+    /// The member that holds the stable timestamp back.
+    #[must_use]
+    pub fn slowest(&self) -> Option<NodeId> {
+        self.covered.iter().min_by_key(|(_, covered)| **covered).map(|(node, _)| *node)
+    }
+}

@@ -1,0 +1,92 @@
+//! Sync: the one bulk mechanism, for catch-up, restart and the relay of a dead origin's writes (design 8.3).
+//!
+//! The target pulls chunk after chunk of a walk over the source's table; the source keeps no state, so a chunk can be
+//! asked for again. The target keeps the vector of the first chunk and merges it at the end: every write that the
+//! vector names was in the source's table before the walk began. A *full* pass names every key: what the vector covers
+//! and the source does not name has been deleted and collected there, and is dropped here.
+
+use crate::causality::hlc::Timestamp;
+use crate::causality::version_vector::VersionVector;
+use crate::id::{Life, NodeId};
+use crate::time::Instant;
+use crate::wire::message::{ClosedLives, SyncChunk};
+
+/// A pass at its target.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    /// Names it.
+    pub id: u64,
+    /// The source's life; a pass does not survive it.
+    pub source: Life,
+    /// Whether absence is named.
+    pub full: bool,
+    /// Where the next chunk begins.
+    pub from: u64,
+    /// When it was asked for.
+    pub asked_at: Instant,
+    /// How often that chunk was asked for.
+    pub asks: u32,
+    /// What the source had before the walk began.
+    pub first: Option<Before>,
+    /// The target's `covered` when the pass began.
+    pub covered_at_start: Timestamp,
+    /// Entries received.
+    pub entries: u64,
+    /// Entries dropped because they were not named.
+    pub dropped: u64,
+}
+
+/// What a source had before the walk began.
+#[derive(Debug, Clone)]
+pub struct Before {
+    /// Its vector.
+    pub vector: VersionVector,
+    /// Its `seen`.
+    pub seen: VersionVector,
+    /// The lives that it had fenced.
+    pub lives: Vec<Life>,
+    /// The lives closed.
+    pub closed: Vec<ClosedLives>,
+    /// Whether it had recovered.
+    pub recovered: bool,
+}
+
+impl Pass {
+    /// A pass that has not begun.
+    #[must_use]
+    pub fn new(id: u64, source: Life, full: bool, covered: Timestamp, now: Instant) -> Self {
+        Self {
+            id,
+            source,
+            full,
+            from: 0,
+            asked_at: now,
+            asks: 1,
+            first: None,
+            covered_at_start: covered,
+            entries: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Whether a chunk is the one that this pass waits for.
+    #[must_use]
+    pub fn awaits(&self, from: NodeId, life: Option<Timestamp>, chunk: &SyncChunk) -> bool {
+        self.source.node == from
+            && Some(self.source.start) == life
+            && self.id == chunk.pass
+            && self.from == chunk.from
+            && chunk.next.is_none_or(|next| next > chunk.from)
+    }
+
+    /// Keeps what the first chunk said.
+    pub fn note_first(&mut self, chunk: &SyncChunk) -> &Before {
+        self.first.get_or_insert_with(|| Before {
+            vector: chunk.vector.clone(),
+            seen: chunk.seen.clone(),
+            lives: chunk.lives.clone(),
+            closed: chunk.closed.clone(),
+            recovered: chunk.recovered,
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! Write ids: a write that a router tried at several replicas is recognised where its first try is known (design 15.3).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::causality::hlc::Timestamp;
+use crate::causality::version::Version;
+use crate::limits::WRITE_IDS_MAX;
+use crate::wire::message::WriteId;
+
+/// The writes of the recent past, by id. Bounded in time and number, oldest out first.
+#[derive(Debug, Default)]
+pub struct WriteIds {
+    known: BTreeMap<WriteId, Version>,
+    forgotten: Timestamp,
+}
+
+impl WriteIds {
+    /// Takes note of a write.
+    pub fn insert(&mut self, id: WriteId, version: Version) {
+        if id.taken > self.forgotten {
+            self.known.entry(id).and_modify(|known| *known = (*known).min(version)).or_insert(version);
+        }
+        if self.known.len() > WRITE_IDS_MAX {
+            self.forget_first();
+        }
+    }
+
+    /// The write with this id, if it is known here.
+    #[must_use]
+    pub fn get(&self, id: &WriteId) -> Option<Version> {
+        self.known.get(id).copied()
+    }
+
+    /// Whether a write with this id, had it been here, would still be known.
+    #[must_use]
+    pub fn remembers(&self, id: &WriteId) -> bool {
+        id.taken > self.forgotten
+    }
+
+    /// Forgets everything taken at or before `timestamp`.
+    pub fn forget_until(&mut self, timestamp: Timestamp) {
+        self.forgotten = self.forgotten.max(timestamp);
+        while self.known.first_key_value().is_some_and(|(id, _)| id.taken <= timestamp) {
+            self.forget_first();
+        }
+    }
+
+    /// Forgets what is older than `retention`.
+    pub fn expire(&mut self, clock: Timestamp, retention: Duration) {
+        while self.known.first_key_value().is_some_and(|(id, _)| id.taken.later_by(retention) < clock) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((id, _)) = self.known.pop_first() {
+            self.forgotten = self.forgotten.max(id.taken);
+        }
+    }
+}

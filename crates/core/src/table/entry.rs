@@ -1,0 +1,100 @@
+//! A table entry: one allocation that holds version, key and value.
+
+use triomphe::ThinArc;
+
+use crate::causality::hlc::Timestamp;
+use crate::table::origins::OriginRef;
+use crate::table::value::ValueRef;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Tombstone,
+    Json,
+    Raw,
+}
+
+#[derive(Debug)]
+struct Header {
+    timestamp: Timestamp,
+    origin: OriginRef,
+    key_bytes: u16,
+    content_type_bytes: u8,
+    kind: Kind,
+}
+
+/// A version of a key. Immutable; a clone shares the allocation, so the window and readers cost no copy.
+#[derive(Debug, Clone)]
+pub struct Entry(ThinArc<Header, u8>);
+
+impl Entry {
+    /// Builds an entry. The key and the content type are within the limits.
+    #[must_use]
+    pub fn new(key: &[u8], timestamp: Timestamp, origin: OriginRef, value: Option<ValueRef<'_>>) -> Self {
+        let content_type = value.and_then(|value| value.content_type);
+        let kind = match value {
+            None => Kind::Tombstone,
+            Some(ValueRef { content_type: None, .. }) => Kind::Json,
+            Some(ValueRef { content_type: Some(_), .. }) => Kind::Raw,
+        };
+        let content_type = content_type.unwrap_or_default();
+        let bytes = value.map_or(&[][..], |value| value.bytes);
+        let mut content = Vec::with_capacity(key.len() + content_type.len() + bytes.len());
+        content.extend_from_slice(key);
+        content.extend_from_slice(content_type.as_bytes());
+        content.extend_from_slice(bytes);
+        let header = Header {
+            timestamp,
+            origin,
+            key_bytes: u16::try_from(key.len()).expect("keys are at most KEY_BYTES_MAX long"),
+            content_type_bytes: u8::try_from(content_type.len()).expect("content types are at most 255 bytes long"),
+            kind,
+        };
+        Self(ThinArc::from_header_and_slice(header, &content))
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.0.slice[..usize::from(self.0.header.header.key_bytes)]
+    }
+
+    /// The value; none for a tombstone.
+    #[must_use]
+    pub fn value(&self) -> Option<ValueRef<'_>> {
+        let header = &self.0.header.header;
+        let rest = &self.0.slice[usize::from(header.key_bytes)..];
+        let (content_type, bytes) = rest.split_at(usize::from(header.content_type_bytes));
+        match header.kind {
+            Kind::Tombstone => None,
+            Kind::Json => Some(ValueRef { content_type: None, bytes }),
+            Kind::Raw => Some(ValueRef {
+                content_type: Some(std::str::from_utf8(content_type).expect("it was built from a str")),
+                bytes,
+            }),
+        }
+    }
+
+    /// Whether this is the version that a delete left.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.0.header.header.kind == Kind::Tombstone
+    }
+
+    /// The version's timestamp.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.0.header.header.timestamp
+    }
+
+    /// The version's origin, by its short name.
+    #[must_use]
+    pub fn origin(&self) -> OriginRef {
+        self.0.header.header.origin
+    }
+
+    /// Bytes of key, type and value.
+    #[must_use]
+    pub fn content_bytes(&self) -> usize {
+        self.0.slice.len()
+    }
+}

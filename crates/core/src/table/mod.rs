@@ -1,0 +1,296 @@
+//! The table: key → version and value. Lock-striped; readers run beside the node.
+
+pub mod entry;
+pub mod origins;
+pub mod value;
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+use parking_lot::RwLock;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::causality::version::Version;
+use crate::table::entry::Entry;
+use crate::table::origins::Origins;
+
+const STRIPE_BITS: u32 = 10;
+
+/// Key → newest version known. Stripes are cut from the key's placement hash, so a walk in hash order is the same for
+/// every node; within a stripe the hash is seeded per process.
+#[derive(Debug)]
+pub struct Table {
+    stripes: Box<[RwLock<HashTable<Entry>>]>,
+    hasher: FixedState,
+    /// Short names of the origins in entries.
+    pub origins: Origins,
+    live: AtomicU64,
+    tombstones: AtomicU64,
+    digest: AtomicU64,
+}
+
+/// What [`Table::apply`] did.
+#[derive(Debug)]
+pub struct Applied {
+    /// Whether the entry is now in the table.
+    pub stored: bool,
+    /// What was there before.
+    pub previous: Option<Entry>,
+}
+
+/// Part of a walk: every entry whose key hash lies in `from..next`.
+#[derive(Debug)]
+pub struct Walk {
+    /// The entries, by key hash.
+    pub entries: Vec<Entry>,
+    /// Where to go on; none at the end.
+    pub next: Option<u64>,
+}
+
+impl Table {
+    /// An empty table; `seed` guards against keys chosen to collide.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            stripes: (0..1 << STRIPE_BITS).map(|_| RwLock::new(HashTable::new())).collect(),
+            hasher: FixedState::with_seed(seed),
+            origins: Origins::default(),
+            live: AtomicU64::new(0),
+            tombstones: AtomicU64::new(0),
+            digest: AtomicU64::new(0),
+        }
+    }
+
+    /// Live keys.
+    #[must_use]
+    pub fn live(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Tombstones.
+    #[must_use]
+    pub fn tombstones(&self) -> u64 {
+        self.tombstones.load(Ordering::Relaxed)
+    }
+
+    /// Sum of a hash over live entries: equal contents give equal digests, whatever the order they came in.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest.load(Ordering::Relaxed)
+    }
+
+    /// The newest version of a key, a tombstone included.
+    #[must_use]
+    pub fn get(&self, key: &[u8], key_hash: u64) -> Option<Entry> {
+        let stripe = self.stripe(key_hash).read();
+        stripe.find(self.hasher.hash_one(key), |entry| entry.key() == key).cloned()
+    }
+
+    /// The version of an entry.
+    #[must_use]
+    pub fn version(&self, entry: &Entry) -> Version {
+        Version { timestamp: entry.timestamp(), origin: self.origins.resolve(entry.origin()) }
+    }
+
+    /// Keeps the greater version: idempotent and independent of order.
+    pub fn apply(&self, key_hash: u64, entry: Entry) -> Applied {
+        let mut stripe = self.stripe(key_hash).write();
+        let hash = self.hasher.hash_one(entry.key());
+        match stripe.entry(hash, |other| other.key() == entry.key(), |other| self.hasher.hash_one(other.key())) {
+            Slot::Occupied(mut slot) => {
+                let held = slot.get();
+                let stored = match entry.timestamp().cmp(&held.timestamp()) {
+                    std::cmp::Ordering::Equal => self.version(&entry) > self.version(held),
+                    order @ (std::cmp::Ordering::Less | std::cmp::Ordering::Greater) => order.is_gt(),
+                };
+                if !stored {
+                    return Applied { stored, previous: Some(slot.get().clone()) };
+                }
+                self.count(&entry, 1);
+                let previous = std::mem::replace(slot.get_mut(), entry);
+                self.count(&previous, -1);
+                Applied { stored, previous: Some(previous) }
+            }
+            Slot::Vacant(slot) => {
+                self.count(&entry, 1);
+                slot.insert(entry);
+                Applied { stored: true, previous: None }
+            }
+        }
+    }
+
+    /// Removes a key if `condition` holds for what is there; tells whether it did.
+    pub fn remove_if(&self, key: &[u8], key_hash: u64, condition: impl FnOnce(&Entry) -> bool) -> bool {
+        let mut stripe = self.stripe(key_hash).write();
+        match stripe.find_entry(self.hasher.hash_one(key), |entry| entry.key() == key) {
+            Ok(slot) if condition(slot.get()) => {
+                let (entry, _) = slot.remove();
+                self.count(&entry, -1);
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+
+    /// Walks the table in the order of key hashes from `from` on, up to about `entries_max` entries or `bytes_max`
+    /// bytes of content as `weigh` counts them; at least one hash is covered. What changes behind the walk is not seen.
+    #[must_use]
+    pub fn walk(&self, from: u64, entries_max: usize, bytes_max: usize, weigh: impl Fn(&Entry) -> usize) -> Walk {
+        let mut entries = Vec::new();
+        let mut bytes = 0usize;
+        let first = stripe_of(from);
+        for at in first..self.stripes.len() {
+            let mut found: Vec<(u64, Entry)> = {
+                let stripe = self.stripes[at].read();
+                stripe.iter().map(|entry| (xxh3_64(entry.key()), entry.clone())).filter(|e| e.0 >= from).collect()
+            };
+            found.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
+            let mut last = None;
+            for (hash, entry) in found {
+                if last != Some(hash) && !entries.is_empty() && (entries.len() >= entries_max || bytes >= bytes_max) {
+                    return Walk { entries, next: Some(hash) };
+                }
+                bytes = bytes.saturating_add(weigh(&entry));
+                last = Some(hash);
+                entries.push(entry);
+            }
+            if at + 1 < self.stripes.len() && (entries.len() >= entries_max || bytes >= bytes_max) {
+                return Walk { entries, next: Some(((at + 1) as u64) << (u64::BITS - STRIPE_BITS)) };
+            }
+        }
+        Walk { entries, next: None }
+    }
+
+    /// Every entry whose key hash lies in `from..to`, to the end if none.
+    #[must_use]
+    pub fn range(&self, from: u64, to: Option<u64>) -> Vec<Entry> {
+        let last = to.map_or(self.stripes.len() - 1, stripe_of);
+        let mut entries = Vec::new();
+        for stripe in &self.stripes[stripe_of(from)..=last] {
+            let within = |entry: &&Entry| {
+                let hash = xxh3_64(entry.key());
+                hash >= from && to.is_none_or(|to| hash < to)
+            };
+            entries.extend(stripe.read().iter().filter(within).cloned());
+        }
+        entries
+    }
+
+    fn stripe(&self, key_hash: u64) -> &RwLock<HashTable<Entry>> {
+        &self.stripes[stripe_of(key_hash)]
+    }
+
+    fn count(&self, entry: &Entry, by: i64) {
+        if entry.is_tombstone() {
+            self.tombstones.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
+        } else {
+            self.live.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
+            let origin = self.origins.resolve(entry.origin());
+            let mix = xxh3_64(entry.key())
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .wrapping_add(entry.timestamp().0.wrapping_mul(0xc2b2_ae3d_27d4_eb4f))
+                .wrapping_add(origin.node.0 ^ origin.start.0);
+            let mix = (mix ^ (mix >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            self.digest.fetch_add(if by > 0 { mix } else { mix.wrapping_neg() }, Ordering::Relaxed);
+        }
+    }
+}
+
+fn stripe_of(key_hash: u64) -> usize {
+    usize::try_from(key_hash >> (u64::BITS - STRIPE_BITS)).expect("ten bits fit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causality::hlc::Timestamp;
+    use crate::id::{NodeId, Origin, ViewId};
+    use crate::placement::hash::key_hash;
+    use crate::table::value::ValueRef;
+    use proptest::prelude::*;
+
+    fn origin(node: u64) -> Origin {
+        let view = ViewId { epoch: 0, activation: Timestamp::ZERO, coordinator: NodeId(0) };
+        Origin { view, node: NodeId(node), start: Timestamp(1) }
+    }
+
+    fn apply(table: &Table, key: &[u8], timestamp: u64, node: u64, value: Option<&[u8]>) -> bool {
+        let origin = table.origins.intern(&origin(node));
+        let value = value.map(|bytes| ValueRef { content_type: None, bytes });
+        table.apply(key_hash(key), Entry::new(key, Timestamp(timestamp), origin, value)).stored
+    }
+
+    fn contents(table: &Table) -> Vec<(Vec<u8>, Version, Option<Vec<u8>>)> {
+        let walk = table.walk(0, usize::MAX, usize::MAX, Entry::content_bytes);
+        assert!(walk.next.is_none());
+        walk.entries
+            .iter()
+            .map(|e| (e.key().to_vec(), table.version(e), e.value().map(|v| v.bytes.to_vec())))
+            .collect()
+    }
+
+    #[test]
+    fn the_greater_version_stays() {
+        let table = Table::new(1);
+        assert!(apply(&table, b"k", 5, 1, Some(b"a")));
+        assert!(!apply(&table, b"k", 4, 9, Some(b"b")));
+        assert!(!apply(&table, b"k", 5, 1, Some(b"a")));
+        assert!(apply(&table, b"k", 5, 2, None));
+        assert_eq!((table.live(), table.tombstones(), table.digest()), (0, 1, 0));
+        assert!(table.remove_if(b"k", key_hash(b"k"), Entry::is_tombstone));
+        assert_eq!(table.tombstones(), 0);
+    }
+
+    #[test]
+    fn a_walk_in_chunks_meets_every_key_once() {
+        let table = Table::new(1);
+        for at in 0..5000u32 {
+            apply(&table, &at.to_be_bytes(), 5, 1, Some(b"value"));
+        }
+        let (mut from, mut met) = (Some(0), Vec::new());
+        while let Some(at) = from {
+            let walk = table.walk(at, 7, usize::MAX, Entry::content_bytes);
+            met.extend(walk.entries.iter().map(|entry| entry.key().to_vec()));
+            from = walk.next;
+        }
+        assert_eq!(met.len(), 5000);
+        met.sort();
+        met.dedup();
+        assert_eq!(met.len(), 5000);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+        #[test]
+        fn any_order_and_duplication_gives_one_table(
+            writes in prop::collection::vec((0u8..4, 1u64..6, 0u64..3, any::<bool>()), 0..12),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..24),
+        ) {
+            let (a, b) = (Table::new(1), Table::new(2));
+            let put = |table: &Table, &(key, timestamp, node, tombstone): &(u8, u64, u64, bool)| {
+                // A dot names one write: whether it is a delete follows from it.
+                let tombstone = tombstone && (timestamp + node) % 2 == 0;
+                let value = [u8::try_from(timestamp).unwrap(), u8::try_from(node).unwrap()];
+                let delete = tombstone || (timestamp * 3 + node) % 5 == 0;
+                let delete = delete && (timestamp * 3 + node) % 5 == 0;
+                apply(table, &[key], timestamp, node, if delete { None } else { Some(&value) });
+            };
+            for write in &writes {
+                put(&a, write);
+            }
+            if !writes.is_empty() {
+                for index in &order {
+                    put(&b, &writes[index.index(writes.len())]);
+                }
+            }
+            for write in writes.iter().rev() {
+                put(&b, write);
+            }
+            prop_assert_eq!(contents(&a), contents(&b));
+            prop_assert_eq!(a.digest(), b.digest());
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Messages between nodes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::causality::context::Context;
+use crate::causality::hlc::Timestamp;
+use crate::causality::version::Version;
+use crate::causality::version_vector::VersionVector;
+use crate::id::{Life, NodeId, Origin, ViewId};
+use crate::table::value::Value;
+use crate::wire::request::{Reply, Request};
+
+/// What every message carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The cluster's fingerprint; others are refused.
+    pub cluster: u64,
+    /// The sender's view.
+    pub view: ViewId,
+    /// The sender.
+    pub from: NodeId,
+    /// The start of the sender's life; none before it has met its shard, and for spares.
+    pub life: Option<Timestamp>,
+    /// The sender's clock.
+    pub clock: Timestamp,
+    /// The message itself.
+    pub body: Message,
+}
+
+/// A message. Appended to only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// A starting node asks who is there.
+    Hello {
+        /// Random, to tell this start from others.
+        boot: u64,
+    },
+    /// The answer.
+    Welcome {
+        /// As asked.
+        boot: u64,
+        /// Whether the answering node has recovered.
+        recovered: bool,
+        /// The newest life of the asking address that the answering node knows.
+        known_life: Option<Timestamp>,
+    },
+    /// Writes of the sender's origin, in order; empty as a heartbeat.
+    Frame(Frame),
+    /// What a receiver has of the sender's origin.
+    Ack(Ack),
+    /// What a replica has in all.
+    Status(Status),
+    /// What is known of everyone's `covered`.
+    Gossip {
+        /// The greatest `covered` timestamp heard of each member.
+        covered: Vec<(NodeId, Timestamp)>,
+    },
+    /// Asks for the next chunk of a sync.
+    SyncPull(SyncPull),
+    /// A chunk of a sync.
+    SyncChunk(SyncChunk),
+    /// A request for a replica.
+    Forward(Forward),
+    /// Its answer.
+    ForwardReply {
+        /// As asked.
+        id: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A packet of the failure detector.
+    Swim(Bytes),
+    /// To a sender whose address has a newer life.
+    Superseded {
+        /// The newer life's start.
+        by: Timestamp,
+    },
+}
+
+/// A write, as it travels in a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamWrite {
+    /// Its timestamp; the origin is the stream's.
+    pub timestamp: Timestamp,
+    /// The key.
+    pub key: Bytes,
+    /// The value, or none for a tombstone.
+    pub value: Option<Value>,
+    /// The context it was made with.
+    pub dependencies: Context,
+    /// The write id, if it was forwarded.
+    pub write_id: Option<WriteId>,
+}
+
+/// Part of a stream (design 8.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The origin whose writes these are; its node is the sender.
+    pub origin: Origin,
+    /// The stream was complete up to here before this frame.
+    pub previous: Timestamp,
+    /// The writes, in timestamp order.
+    pub writes: Vec<StreamWrite>,
+    /// With this frame it is complete up to here.
+    pub up_to: Timestamp,
+}
+
+/// An acknowledgement: held in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// The origin acknowledged; its node is the receiver of this message.
+    pub origin: Origin,
+    /// All writes up to here.
+    pub applied: Timestamp,
+    /// And these beyond a gap.
+    pub beyond: Vec<Timestamp>,
+    /// Whether there is a gap: the frame acknowledged did not join on to what the receiver has.
+    pub gap: bool,
+}
+
+/// What a replica tells its shard peers in every heartbeat (design 6.4, 8.4, 10.4).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Whether it has recovered.
+    pub recovered: bool,
+    /// Its vector, without closed origins.
+    pub applied: VersionVector,
+    /// Per origin the greatest timestamp it ever put in its table.
+    pub seen: VersionVector,
+    /// The greatest timestamp at or below which it has everything of its shard.
+    pub covered: Timestamp,
+    /// Below this tombstones may be missing.
+    pub horizon: Timestamp,
+    /// The newest life it knows of each shard member.
+    pub lives: Vec<Life>,
+    /// For each shard member: lives that started before are closed.
+    pub closed: Vec<ClosedLives>,
+    /// The shard members whose former lives it has taken all there is of, in agreement with `lives`.
+    pub resolved: Vec<NodeId>,
+    /// Digest of its live entries.
+    pub digest: u64,
+}
+
+/// All lives of a member before one are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedLives {
+    /// The member.
+    pub node: NodeId,
+    /// Lives that started before this are closed.
+    pub before: Timestamp,
+    /// The last closed life and the timestamp that all members agreed on for it.
+    pub last: Option<(Timestamp, Timestamp)>,
+}
+
+/// Asks for the next chunk of a sync (design 8.3). The source keeps no state: it can be repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncPull {
+    /// Names the pass; parts of different passes are never combined.
+    pub pass: u64,
+    /// What the target has; entries that it covers are left out, or only named.
+    pub have: VersionVector,
+    /// The target's closed lives, if it may rely on them.
+    pub closed: Vec<ClosedLives>,
+    /// Whether every key is to be named, so that absence is told.
+    pub full: bool,
+    /// Where the chunk begins, in the order of the table's walk.
+    pub from: u64,
+}
+
+/// One entry of a sync.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncEntry {
+    /// The key.
+    pub key: Bytes,
+    /// The version.
+    pub version: Version,
+    /// The value or the tombstone; none if the target has it and only the name is told.
+    pub payload: Option<SyncPayload>,
+}
+
+/// What a sync tells of an entry that the target lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncPayload {
+    /// The value, or none for a tombstone.
+    pub value: Option<Value>,
+    /// The dependencies, as long as it has any.
+    pub dependencies: Option<Context>,
+    /// The write id, as long as it is known.
+    pub write_id: Option<WriteId>,
+}
+
+/// A chunk of a sync: every key whose place in the walk is in `from..next` (to the end if none).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncChunk {
+    /// As asked.
+    pub pass: u64,
+    /// As asked.
+    pub from: u64,
+    /// Where the next chunk begins; none at the end.
+    pub next: Option<u64>,
+    /// Whether the source has recovered.
+    pub recovered: bool,
+    /// The source's vector now; the target keeps that of the first chunk.
+    pub vector: VersionVector,
+    /// The source's `seen` now; the target keeps that of the first chunk.
+    pub seen: VersionVector,
+    /// The newest lives that the source knows now; the target keeps those of the first chunk.
+    pub lives: Vec<Life>,
+    /// The source's closed lives now; the target keeps those of the first chunk.
+    pub closed: Vec<ClosedLives>,
+    /// The source's horizon now.
+    pub horizon: Timestamp,
+    /// What the source knows of everyone's `covered`; the target takes it first, so that both agree on what is stable.
+    pub covered: Vec<(NodeId, Timestamp)>,
+    /// Dependencies that left the source's window early, and the timestamp up to which they stand for versions.
+    pub floor: (Context, Timestamp),
+    /// The entries.
+    pub entries: Vec<SyncEntry>,
+}
+
+/// Names a client's write across tries at several replicas (design 15.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WriteId {
+    /// The router's clock when it took the request.
+    pub taken: Timestamp,
+    /// Random.
+    pub nonce: u64,
+}
+
+/// A request on its way to a replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// Chosen by the sender, to be named in the answer.
+    pub id: u64,
+    /// Hops so far.
+    pub hops: u8,
+    /// For a write: the greatest timestamp it may get (design 7.1).
+    pub not_after: Option<Timestamp>,
+    /// For a write: its name across tries.
+    pub write_id: Option<WriteId>,
+    /// For a write: the greatest timestamp that earlier tries may have got; zero at the first try.
+    pub repeat_of: Timestamp,
+    /// Time left for this try.
+    pub attempt: Duration,
+    /// The request.
+    pub request: Request,
+}

@@ -1,0 +1,5 @@
+//! What travels between nodes: requests and replies, messages, and their encoding.
+
+pub mod codec;
+pub mod message;
+pub mod request;

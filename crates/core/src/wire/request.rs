@@ -1,0 +1,192 @@
+//! What clients ask and what they are answered. The same values travel from router to replica.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::causality::context::Context;
+use crate::causality::version::Version;
+use crate::id::{NodeId, ShardId};
+use crate::table::value::Value;
+
+/// A client's request, parsed and within the limits of size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What to do.
+    pub action: Action,
+    /// All contexts that the client sent, merged.
+    pub context: Context,
+    /// How long a read may wait for its context; `None`: the cluster's default.
+    pub wait: Option<Duration>,
+    /// The write concern, if asked for explicitly; `None`: min(2, replicas).
+    pub concern: Option<WriteConcern>,
+    /// Time left until the client must have an answer.
+    pub deadline: Duration,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Read a key.
+    Get {
+        /// The key, percent-decoded UTF-8, within the limit.
+        key: Bytes,
+    },
+    /// Write a key.
+    Put {
+        /// The key.
+        key: Bytes,
+        /// The value, neither missing nor null.
+        value: Value,
+    },
+    /// Delete a key.
+    Delete {
+        /// The key.
+        key: Bytes,
+    },
+    /// Count the live keys of a shard.
+    Count {
+        /// Which shard.
+        shard: ShardId,
+    },
+}
+
+impl Action {
+    /// The key, if the action names one.
+    #[must_use]
+    pub fn key(&self) -> Option<&Bytes> {
+        match self {
+            Self::Get { key } | Self::Put { key, .. } | Self::Delete { key } => Some(key),
+            Self::Count { .. } => None,
+        }
+    }
+
+    /// Whether the action may change the table.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        match self {
+            Self::Put { .. } | Self::Delete { .. } => true,
+            Self::Get { .. } | Self::Count { .. } => false,
+        }
+    }
+}
+
+/// On how many replicas a write must be before it is answered as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WriteConcern {
+    /// On the replica that takes it.
+    One,
+    /// On two.
+    Two,
+    /// On more than half of the shard's replicas.
+    Majority,
+    /// On every replica of the shard.
+    All,
+}
+
+impl WriteConcern {
+    /// The number of replicas meant, in a shard of `replicas`. `Two` stays 2 in a shard of one: it cannot be met there.
+    #[must_use]
+    pub fn count(self, replicas: usize) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Majority => replicas / 2 + 1,
+            Self::All => replicas,
+        }
+    }
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What happened.
+    pub outcome: Outcome,
+    /// The client's new context. A refusal returns the request's context as it came.
+    pub context: Context,
+    /// Who answered.
+    pub served_by: NodeId,
+    /// The version read or written.
+    pub version: Option<Version>,
+    /// On how many replicas the write is known to be; 0 for reads.
+    pub acks: u32,
+    /// The context named writes that died with all their holders (design 15.7).
+    pub lost: bool,
+    /// The write was tried at a second replica while the fate of the first try is unknown: it may take effect twice.
+    pub repeat_unconfirmed: bool,
+}
+
+/// What happened to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// GET: the key exists (200).
+    Found(Value),
+    /// GET or DELETE: the key does not exist (404).
+    Absent,
+    /// PUT: written (201, or 200 if `replaced`; 202 if an explicit concern was not met).
+    Written {
+        /// Whether the key was visible before.
+        replaced: bool,
+        /// Whether an explicitly asked write concern was met; true if none was asked for.
+        concern_met: bool,
+    },
+    /// DELETE: the tombstone is written (200; 202 if an explicit concern was not met).
+    Deleted {
+        /// As for PUT.
+        concern_met: bool,
+    },
+    /// Count of live keys (200).
+    Counted(u64),
+    /// Nothing was done, with one exception that says so.
+    Refused(Refusal),
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// 400. The context names a time too far ahead of the clock (design 4.2).
+    #[error("causal context is {ahead_ms} ms ahead of this node's clock, more than the limit of {limit_ms} ms")]
+    ContextFromTheFuture {
+        /// How far ahead.
+        ahead_ms: u64,
+        /// `clock_drift_max`.
+        limit_ms: u64,
+    },
+    /// 410. No node knows the view that the context names (design 5.4).
+    #[error("View of the context is lost")]
+    ViewLost,
+    /// 503. No reachable replica has what the context needs.
+    #[error("no reachable replica holds what the causal context needs yet")]
+    Unsatisfied,
+    /// 503. No replica of the shard could be reached in time.
+    #[error("no replica of shard {} could be reached in time", shard.0)]
+    NoReplica {
+        /// The key's shard.
+        shard: ShardId,
+    },
+    /// 503. The node has not met its shard since it started (design 10.1).
+    #[error("this node has started and still waits to meet {} of its shard", .waiting_for.len())]
+    NotMet {
+        /// Whom it waits for.
+        waiting_for: Vec<NodeId>,
+    },
+    /// 503. A bound on concurrent work is reached; nothing was done.
+    #[error("this node has reached its limit of {limit} {what}")]
+    Overloaded {
+        /// What there is too much of.
+        what: String,
+        /// The bound.
+        limit: u64,
+    },
+    /// To a router only: the receiver does not hold the shard under its own view (design 15.4).
+    #[error("the node asked does not hold the shard")]
+    NotOwner,
+    /// To a router only: the write came too late and was not applied (design 7.1).
+    #[error("the forwarded write arrived after the time it was good for")]
+    TooLate,
+    /// 504. A write was sent to a replica that did not answer, and trying elsewhere was not possible: it may or may not
+    /// take effect.
+    #[error("outcome unknown: a replica was sent the write and did not answer in time")]
+    OutcomeUnknown,
+}

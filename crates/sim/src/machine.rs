@@ -1,0 +1,101 @@
+//! A place where a node runs: its address, its clocks, the process or none, and what waits while it stands still.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use precede_core::id::{Address, Life, NodeId, ShardId};
+use precede_core::node::Node;
+
+use crate::clock::Clock;
+
+/// Messages that queue up at a node that stands still; more are dropped.
+const BACKLOG_MAX: usize = 2_000;
+
+/// Something that waits for a node to go on.
+#[derive(Debug)]
+pub enum Waiting {
+    /// A message and its sender's index.
+    Message(usize, Bytes),
+    /// A request's number.
+    Request(u64),
+}
+
+/// One machine.
+pub struct Machine {
+    /// Its name in the view.
+    pub address: Address,
+    /// Its short name.
+    pub id: NodeId,
+    /// The shard it holds in the first view.
+    pub shard: Option<ShardId>,
+    /// The process, if one runs.
+    pub node: Option<Node>,
+    /// The clocks of the process.
+    pub clock: Clock,
+    /// Whether the process stands still.
+    pub paused: bool,
+    /// The life of the process, once it has met its shard.
+    pub life: Option<Life>,
+    /// Counts wakes: an older one is out of date.
+    pub generation: u64,
+    /// When it will be woken; none if never.
+    pub wakes_at: Option<u64>,
+    /// Times it was woken in the current millisecond.
+    pub woken: u32,
+    /// The millisecond that `woken` counts.
+    pub woken_in: u64,
+    /// Processes that ran here.
+    pub boots: u64,
+    backlog: VecDeque<Waiting>,
+}
+
+impl Machine {
+    /// A machine on which nothing runs.
+    #[must_use]
+    pub fn new(address: Address, shard: Option<ShardId>, clock: Clock) -> Self {
+        let id = address.node_id();
+        Self {
+            address,
+            id,
+            shard,
+            node: None,
+            clock,
+            paused: false,
+            life: None,
+            generation: 0,
+            wakes_at: None,
+            woken: 0,
+            woken_in: 0,
+            boots: 0,
+            backlog: VecDeque::new(),
+        }
+    }
+
+    /// Whether a process runs and does not stand still.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.node.is_some() && !self.paused
+    }
+
+    /// Keeps something for later.
+    pub fn keep(&mut self, waiting: Waiting) {
+        if self.backlog.len() < BACKLOG_MAX || matches!(waiting, Waiting::Request(_)) {
+            self.backlog.push_back(waiting);
+        }
+    }
+
+    /// Takes what was kept.
+    pub fn take_backlog(&mut self) -> VecDeque<Waiting> {
+        std::mem::take(&mut self.backlog)
+    }
+
+    /// Counts a wake-up; false if there are too many in one millisecond, which only a node that spins makes.
+    pub fn may_wake(&mut self, time: u64) -> bool {
+        let millisecond = time / 1000;
+        if self.woken_in != millisecond {
+            (self.woken_in, self.woken) = (millisecond, 0);
+        }
+        self.woken += 1;
+        self.woken < 500
+    }
+}

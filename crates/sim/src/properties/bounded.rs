@@ -1,0 +1,35 @@
+//! Rule 10: nothing exceeds its limit.
+
+use precede_core::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, UNACKED_WRITES_MAX, WAITING_MAX};
+use precede_core::node::NodeReport;
+
+/// Bytes that one write of the workload may take in a window, its dependencies included.
+const WRITE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Judges a node's queues and window.
+///
+/// # Errors
+/// Says what is too much.
+pub fn node(report: &NodeReport, window_bytes_max: usize) -> Result<(), String> {
+    let queues = [
+        ("waiting", report.waiting, WAITING_MAX),
+        ("forwarded", report.forwarded, FORWARDED_MAX),
+        ("unacked", report.unacked, UNACKED_WRITES_MAX),
+    ];
+    if let Some((what, length, most)) = queues.into_iter().find(|(_, length, most)| length > most) {
+        return Err(format!("{length} {what}, the limit is {most}"));
+    }
+    let window = u64::try_from(window_bytes_max).unwrap_or(u64::MAX).saturating_add(WRITE_BYTES_MAX);
+    if report.window_bytes > window {
+        return Err(format!("{} bytes in the window, the limit is {window_bytes_max}", report.window_bytes));
+    }
+    Ok(())
+}
+
+/// Judges the size of an issued context.
+///
+/// # Errors
+/// Says how large it is.
+pub fn context(entries: usize) -> Result<(), String> {
+    if entries <= CONTEXT_ENTRIES_MAX { Ok(()) } else { Err(format!("a context of {entries} entries was issued")) }
+}

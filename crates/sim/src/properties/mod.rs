@@ -1,0 +1,54 @@
+//! What must hold, one property per file. Each is a function from the record and what a replica or reply says to an
+//! objection, so that it can be tested with a record that is wrong on purpose.
+
+pub mod bounded;
+pub mod causal;
+pub mod convergent;
+pub mod durable;
+pub mod empty_window;
+pub mod live;
+pub mod no_lost_write;
+pub mod no_resurrection;
+pub mod rule_a;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use precede_core::causality::hlc::Timestamp;
+use precede_core::causality::version::Version;
+use precede_core::node::Node;
+use precede_core::table::value::Value;
+
+use crate::oracle::Oracle;
+use crate::past::WriteIx;
+
+/// What one replica holds, with the bound below which it may have dropped tombstones.
+#[derive(Debug, Clone, Default)]
+pub struct Holding {
+    /// By key.
+    pub entries: BTreeMap<Bytes, (Version, Option<Value>)>,
+    /// The replica's horizon.
+    pub horizon: Timestamp,
+}
+
+impl Holding {
+    /// Looks at a replica.
+    #[must_use]
+    pub fn of(node: &Node, horizon: Timestamp) -> Self {
+        let entries = node.dump().into_iter().map(|(key, version, value)| (key, (version, value))).collect();
+        Self { entries, horizon }
+    }
+
+    /// Whether the replica reflects a write: holds it or a greater version of its key, or nothing, where tombstones that
+    /// old have been dropped.
+    #[must_use]
+    pub fn reflects(&self, oracle: &Oracle, write: WriteIx) -> bool {
+        let record = &oracle.writes[write.at()];
+        match self.entries.get(&oracle.keys[record.key].name) {
+            Some((version, _)) => *version >= record.version,
+            None => oracle
+                .tombstone_from(record.key, write)
+                .is_some_and(|tombstone| oracle.version(tombstone).timestamp <= self.horizon),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Runs seeds: one with a trace, or many on several threads.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+
+use crate::mix::Mix;
+use crate::trace::Trace;
+use crate::violation::{Rule, Violation};
+use crate::world::{Summary, World};
+
+/// How to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The mix; none: the seed says.
+    pub mix: Option<Mix>,
+    /// Simulated seconds of one run.
+    pub seconds: u64,
+}
+
+impl Options {
+    /// The mix of a seed.
+    #[must_use]
+    pub fn mix_of(&self, seed: u64) -> Mix {
+        self.mix.unwrap_or_else(|| Mix::of_seed(seed))
+    }
+}
+
+/// What many runs came to.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// How many.
+    pub seeds: u64,
+    /// Inputs that nodes were given.
+    pub steps: u64,
+    /// Requests of clients.
+    pub operations: u64,
+    /// Writes whose last holder crashed.
+    pub lost: u64,
+    /// By seed, what was found wrong.
+    pub failures: BTreeMap<u64, Vec<Violation>>,
+}
+
+impl Totals {
+    /// How many violations there are in all.
+    #[must_use]
+    pub fn violations(&self) -> usize {
+        self.failures.values().map(Vec::len).sum()
+    }
+}
+
+thread_local! {
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Panics are told as violations, with their place, and not printed.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|info| {
+            let text = info.to_string();
+            LAST_PANIC.with(|last| *last.borrow_mut() = Some(text));
+        }));
+    });
+}
+
+/// Runs one seed.
+#[must_use]
+pub fn run(seed: u64, options: Options, trace: Trace) -> (Summary, Trace) {
+    quiet_panics();
+    let mut world = World::new(seed, options.mix_of(seed), options.seconds, trace);
+    let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).is_err();
+    let at = world.now();
+    let (mut summary, trace) = world.summary();
+    if panicked {
+        let what = LAST_PANIC.with(|last| last.borrow_mut().take()).unwrap_or_default();
+        summary.violations.push(Violation { rule: Rule::Panic, at, what });
+    }
+    (summary, trace)
+}
+
+/// Runs `count` seeds from `first` on `threads` threads; `failed` is called for each that fails, as it does.
+#[must_use]
+pub fn run_many(
+    first: u64,
+    count: u64,
+    threads: usize,
+    options: Options,
+    failed: &(dyn Fn(u64, &[Violation]) + Sync),
+) -> Totals {
+    let next = AtomicU64::new(0);
+    let totals = Mutex::new(Totals::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        break;
+                    }
+                    let seed = first + number;
+                    let (summary, _) = run(seed, options, Trace::Off);
+                    if !summary.violations.is_empty() {
+                        failed(seed, &summary.violations);
+                    }
+                    let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
+                    totals.seeds += 1;
+                    totals.steps += summary.steps;
+                    totals.operations += summary.operations;
+                    totals.lost += summary.lost as u64;
+                    if !summary.violations.is_empty() {
+                        totals.failures.insert(seed, summary.violations);
+                    }
+                }
+            });
+        }
+    });
+    totals.into_inner().unwrap_or_else(PoisonError::into_inner)
+}

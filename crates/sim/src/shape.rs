@@ -1,0 +1,96 @@
+//! What a run looks like before anything happens: the cluster, its links, its clocks. All drawn from the seed.
+
+use precede_core::id::Address;
+use precede_core::placement::view::View;
+
+use crate::dice::Dice;
+use crate::mix::Mix;
+use crate::network::Quality;
+
+/// The cluster of a run.
+#[derive(Debug)]
+pub struct Shape {
+    /// The view that all nodes start with.
+    pub view: View,
+    /// All nodes; the members of the view first, spares behind them.
+    pub addresses: Vec<Address>,
+    /// How many of them are members.
+    pub members: usize,
+    /// Bytes of each node's window; none for the default.
+    pub window_bytes_max: Option<usize>,
+    /// How wrong each node's wall clock is.
+    pub skews_ms: Vec<i64>,
+    /// The range of wall clocks, to draw new ones from.
+    pub skew_ms_max: i64,
+}
+
+impl Shape {
+    /// Draws a cluster.
+    ///
+    /// # Panics
+    /// If the drawn cluster makes no view, which is a mistake in here.
+    #[must_use]
+    pub fn draw(mix: Mix, dice: &mut Dice) -> Self {
+        let (least, factor_least) = match mix {
+            Mix::Single => (2, 2),
+            Mix::OneWayHeld => (3, 2),
+            Mix::Calm
+            | Mix::Partitions
+            | Mix::Pauses
+            | Mix::Loss
+            | Mix::Crash
+            | Mix::Clocks
+            | Mix::TinyWindow
+            | Mix::TotalLoss
+            | Mix::Everything => (1, 1),
+        };
+        let small = dice.between(1, 12).min(dice.between(1, 12));
+        let members = small.max(least);
+        let factor = (*dice.pick(&[1, 2, 2, 2, 3, 3, 3, 4, 5])).clamp(factor_least, members);
+        let spares = u64::from(members < 12 && dice.chance(125));
+        let address = |at: u64| Address::parse(&format!("10.0.0.{}:8080", at + 1), None).expect("it has a host and a port");
+        let addresses: Vec<Address> = (0..members + spares).map(address).collect();
+        let members = usize::try_from(members).expect("members are few");
+        let factor = usize::try_from(factor).expect("factors are small");
+        let view = View::bootstrap(&addresses[..members], factor).expect("the factor is within the members");
+        let tiny = mix == Mix::TinyWindow || (mix == Mix::Everything && dice.chance(300));
+        let window_bytes_max = tiny.then(|| usize::try_from(dice.between(200, 4000)).expect("a few bytes"));
+        let skew_ms_max = match mix {
+            Mix::Clocks => 3_600_000,
+            Mix::Everything | Mix::Crash | Mix::Single | Mix::TotalLoss => 20_000,
+            Mix::Calm | Mix::Partitions | Mix::Pauses | Mix::Loss | Mix::TinyWindow | Mix::OneWayHeld => 50,
+        };
+        let skews_ms = addresses.iter().map(|_| if dice.chance(400) { dice.around(skew_ms_max) } else { 0 }).collect();
+        Self { view, addresses, members, window_bytes_max, skews_ms, skew_ms_max }
+    }
+
+    /// Draws the usual quality of a link.
+    #[must_use]
+    pub fn link(mix: Mix, dice: &mut Dice) -> Quality {
+        let plain = |delay_min, delay_max| Quality { delay_min, delay_max, loss: 0, repeat: 0, late: 0, reorder: false };
+        match mix {
+            Mix::Calm => {
+                let delay = dice.between(5_000, 60_000);
+                plain(delay, delay + dice.below(40_000))
+            }
+            Mix::Loss => {
+                let delay = dice.between(100, 10_000);
+                let quality = plain(delay, delay + dice.below(20_000));
+                let (loss, repeat, late) = (dice.below(100), dice.below(100), dice.below(10));
+                Quality { loss, repeat, late, reorder: dice.chance(500), ..quality }
+            }
+            Mix::Partitions
+            | Mix::Pauses
+            | Mix::Crash
+            | Mix::Single
+            | Mix::Clocks
+            | Mix::TinyWindow
+            | Mix::OneWayHeld
+            | Mix::TotalLoss
+            | Mix::Everything => {
+                let delay = if dice.chance(150) { dice.between(5_000, 40_000) } else { dice.between(100, 3_000) };
+                plain(delay, delay + dice.below(3_000))
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What was found wrong.
+
+use std::fmt;
+
+/// Which rule was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// A read contradicted its client's causal past.
+    Causal,
+    /// A replica claims a write that its table does not reflect.
+    RuleA,
+    /// Replicas at rest differ.
+    Convergent,
+    /// A write that somebody held is gone.
+    NoLostWrite,
+    /// A deleted key is back.
+    NoResurrection,
+    /// A request that had to succeed did not.
+    Live,
+    /// Something that should pass away at rest did not.
+    EmptyWindow,
+    /// A limit or a deadline was exceeded.
+    Bounded,
+    /// Dots, values or lives that cannot be.
+    Sound,
+    /// The judge of client histories found something.
+    History,
+    /// The core panicked.
+    Panic,
+}
+
+/// One violation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which rule.
+    pub rule: Rule,
+    /// When, in virtual microseconds.
+    pub at: u64,
+    /// What happened.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {}.{:06}: {}", self.rule, self.at / 1_000_000, self.at % 1_000_000, self.what)
+    }
+}

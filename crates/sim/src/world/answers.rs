@@ -1,0 +1,202 @@
+//! Answers: what they say is judged, recorded, and carried on by the session that asked.
+
+use precede_checker::Outcome as Learnt;
+use precede_core::wire::request::{Action, Outcome, Refusal, Reply};
+
+use crate::oracle::{Fate, Sighting};
+use crate::past::{Past, WriteIx};
+use crate::properties::causal::Shown;
+use crate::properties::{bounded, causal, durable, empty_window, live};
+use crate::trace::letter;
+use crate::violation::Rule;
+use crate::workload::{Kept, keep};
+use crate::world::{Pending, Purpose, World};
+
+impl World {
+    pub(super) fn answer(&mut self, at: usize, id: u64, reply: Reply, by_reader: bool) {
+        let Some(pending) = self.pending.remove(&id) else {
+            self.object(Rule::Bounded, format!("{} answers #{id}, which is nothing it was asked or has answered", letter(at)));
+            return;
+        };
+        if self.trace.is_on() {
+            let (outcome, version, acks) = (&reply.outcome, &reply.version, reply.acks);
+            let reader = if by_reader { "r" } else { "" };
+            let text = format!("{outcome:?} {version:?} acks={acks} context {:?}", reply.context);
+            self.trace.line(self.now, format_args!("{} = #{id}{reader} {text}", letter(at)));
+        }
+        if pending.node != at {
+            self.object(Rule::Bounded, format!("{} answers #{id}, which another was asked", letter(at)));
+        }
+        let about = || format!("#{id} at {} {:?}", letter(at), pending.request.action);
+        self.judge(Rule::Live, live::answer(pending.must, &reply.outcome), about);
+        self.judge(Rule::Causal, causal::context(&pending.request.context, &reply.context), about);
+        self.judge(Rule::Bounded, bounded::context(reply.context.entries.len()), about);
+        if let Purpose::Probe { last: true } = pending.purpose {
+            self.judge(Rule::EmptyWindow, empty_window::context(&reply.context), about);
+        }
+        if let Some(issue) = pending.issue
+            && reply.repeat_unconfirmed
+        {
+            self.oracle.issues[issue].repeated = true;
+        }
+        let mut past = pending.past.clone();
+        let learnt = self.take(id, &pending, &reply, &mut past);
+        self.conclude(id, &pending, reply, past, learnt);
+    }
+
+    /// Takes an answer for what it says: what the client learns, and its past from now on.
+    fn take(&mut self, id: u64, pending: &Pending, reply: &Reply, past: &mut Past) -> Learnt {
+        let Some(key) = pending.key else {
+            if !matches!(reply.outcome, Outcome::Counted(_) | Outcome::Refused(_)) {
+                self.object(Rule::Sound, format!("#{id} is a count, answered with {:?}", reply.outcome));
+            }
+            return Learnt::Unknown;
+        };
+        let get = matches!(pending.request.action, Action::Get { .. });
+        match (&reply.outcome, pending.issue) {
+            (Outcome::Found(value), None) if get => {
+                let seen = reply.version.map(|version| Sighting { version, key, value: Some(&value.bytes), issue: None });
+                self.take_read(id, key, seen, past);
+                Learnt::Read { value: Some(String::from_utf8_lossy(&value.bytes).into_owned()) }
+            }
+            (Outcome::Absent, None) if get => {
+                self.take_absence(id, key, reply, past);
+                Learnt::Read { value: None }
+            }
+            (Outcome::Absent, Some(issue)) if self.oracle.issues[issue].delete => {
+                self.take_absence(id, key, reply, past);
+                self.refuse(issue);
+                Learnt::NotFound
+            }
+            (Outcome::Written { concern_met, .. }, Some(issue)) if !self.oracle.issues[issue].delete => {
+                self.take_write(id, pending, issue, *concern_met, reply, past)
+            }
+            (Outcome::Deleted { concern_met }, Some(issue)) if self.oracle.issues[issue].delete => {
+                self.take_write(id, pending, issue, *concern_met, reply, past)
+            }
+            (Outcome::Refused(Refusal::OutcomeUnknown), Some(_)) => Learnt::Unknown,
+            (Outcome::Refused(refusal), issue) => {
+                if matches!(refusal, Refusal::NotOwner | Refusal::TooLate) {
+                    self.object(Rule::Sound, format!("#{id} is told what only routers are told: {refusal}"));
+                }
+                if let Some(issue) = issue {
+                    self.refuse(issue);
+                }
+                Learnt::Failed
+            }
+            (outcome, _) => {
+                self.object(Rule::Sound, format!("#{id} {:?} is answered with {outcome:?}", pending.request.action));
+                Learnt::Unknown
+            }
+        }
+    }
+
+    fn take_absence(&mut self, id: u64, key: usize, reply: &Reply, past: &mut Past) {
+        match reply.version {
+            Some(version) => self.take_read(id, key, Some(Sighting { version, key, value: None, issue: None }), past),
+            None => self.judge_read(id, key, Shown::Nothing, past),
+        }
+    }
+
+    fn take_read(&mut self, id: u64, key: usize, seen: Option<Sighting<'_>>, past: &mut Past) {
+        match seen.map(|seen| self.learn(seen)) {
+            Some(Some(write)) => self.judge_read(id, key, Shown::Write(write), past),
+            Some(None) => {}
+            None => self.object(Rule::Sound, format!("#{id} is shown a value without its version")),
+        }
+    }
+
+    fn judge_read(&mut self, id: u64, key: usize, shown: Shown, past: &mut Past) {
+        let judgement = causal::read(&self.oracle, past, key, shown);
+        self.judge(Rule::Causal, judgement, || format!("#{id}"));
+    }
+
+    fn take_write(
+        &mut self,
+        id: u64,
+        pending: &Pending,
+        issue: usize,
+        concern_met: bool,
+        reply: &Reply,
+        past: &mut Past,
+    ) -> Learnt {
+        self.oracle.issues[issue].fate = Fate::Done;
+        let (key, about) = (self.oracle.issues[issue].key, || format!("#{id}"));
+        let Some(version) = reply.version else {
+            self.object(Rule::Sound, format!("#{id} is written without a version"));
+            return Learnt::Written;
+        };
+        let value = match &pending.request.action {
+            Action::Put { value, .. } => Some(&*value.bytes),
+            Action::Delete { .. } | Action::Get { .. } | Action::Count { .. } => None,
+        };
+        self.judge(Rule::Causal, causal::write(&self.oracle, past, &version), about);
+        let replicas = self.shape.view.shard(self.oracle.keys[key].shard).map_or(0, |shard| shard.replicas.len());
+        let judgement = durable::answer(reply.acks, pending.request.concern, concern_met, replicas);
+        self.judge(Rule::Sound, judgement, about);
+        if let Some(write) = self.learn(Sighting { version, key, value, issue: Some(issue) }) {
+            self.oracle.writes[write.at()].acks = reply.acks;
+            self.check_acks(id, key, write, reply.acks);
+            self.oracle.extend(past, write);
+        }
+        Learnt::Written
+    }
+
+    fn check_acks(&mut self, id: u64, key: usize, write: WriteIx, acks: u32) {
+        if acks < 2 {
+            return;
+        }
+        if self.mix.has_single_crashes_only() && self.oracle.writes[write.at()].lost && !self.oracle.is_repeated(write) {
+            let what = format!("{} is acknowledged by {acks}, and one crash lost it", self.oracle.describe(write));
+            self.object(Rule::NoLostWrite, what);
+        }
+        if !self.mix.has_crashes() && self.dice.chance(100) {
+            let replicas: Vec<_> = self.holdings(self.oracle.keys[key].shard).into_iter().map(|(_, held)| held).collect();
+            let judgement = durable::holders(&self.oracle, write, acks, &replicas);
+            self.judge(Rule::Sound, judgement, || format!("#{id}"));
+        }
+    }
+
+    /// The session goes on with what it got, unless it has given up waiting.
+    fn conclude(&mut self, id: u64, pending: &Pending, reply: Reply, past: Past, learnt: Learnt) {
+        let succeeded = !matches!(reply.outcome, Outcome::Refused(_));
+        match pending.purpose {
+            Purpose::Session(session) => {
+                if self.sessions[session].waiting != Some(id) {
+                    return;
+                }
+                if let Some(operation) = pending.operation {
+                    self.recorder.end(operation, self.now, learnt);
+                }
+                if succeeded && pending.carries {
+                    self.carry_on(session, pending.operation, reply, past);
+                }
+                self.go_on(session);
+            }
+            Purpose::Probe { .. } => {
+                if let Some(operation) = pending.operation {
+                    self.recorder.end(operation, self.now, learnt);
+                }
+                if succeeded && self.dice.chance(100) {
+                    let kept = Kept { context: reply.context, past, sources: pending.operation.into_iter().collect() };
+                    keep(&mut self.kept, kept, &mut self.dice);
+                }
+            }
+        }
+    }
+
+    fn carry_on(&mut self, session: usize, operation: Option<usize>, reply: Reply, past: Past) {
+        let this = &mut self.sessions[session];
+        this.context = reply.context;
+        this.past = past;
+        if operation.is_some() {
+            this.source = operation;
+        }
+        // A count has no place in the history: a session that was handed something meanwhile has it still to tell.
+        if this.received.is_empty() && self.dice.chance(30) {
+            let sources = this.source.into_iter().collect();
+            let kept = Kept { context: this.context.clone(), past: this.past.clone(), sources };
+            keep(&mut self.kept, kept, &mut self.dice);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Clients act: sessions shuffle their contexts and ask; requests find their nodes, or nobody.
+
+use std::time::Duration;
+
+use precede_checker::{Action as Asked, Outcome as Learnt};
+use precede_core::causality::context::Context;
+use precede_core::input::{Input, RequestId};
+use precede_core::node::Node;
+use precede_core::wire::request::{Action, Outcome, Reply, WriteConcern};
+
+use crate::history::operation;
+use crate::machine::Waiting;
+use crate::mix::Mix;
+use crate::oracle::{Fate, Issue};
+use crate::past::Past;
+use crate::properties::live::Must;
+use crate::queue::Event;
+use crate::trace::letter;
+use crate::violation::Rule;
+use crate::world::{MILLISECOND, Pending, Purpose, SECOND, SLACK, START, World, plain_request};
+
+/// What a client does to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Get,
+    Put,
+    Delete,
+}
+
+/// How long a client waits beyond its deadline.
+const PATIENCE: u64 = 100 * MILLISECOND;
+
+impl World {
+    pub(super) fn turn(&mut self, session: usize, generation: u64) {
+        let this = &self.sessions[session];
+        if this.generation != generation || this.waiting.is_some() || self.now >= self.heal_at {
+            return;
+        }
+        self.shuffle(session);
+        let node = self.choose_node(session);
+        if self.dice.chance(10) {
+            self.ask_count(session, node);
+            return;
+        }
+        let (key, once) = self.workload.key(&mut self.dice);
+        let kind = match self.dice.below(100) {
+            _ if once && self.workload.is_unwritten(key) => {
+                self.workload.written_once += 1;
+                Kind::Put
+            }
+            _ if once => Kind::Get,
+            0..50 => Kind::Get,
+            50..85 => Kind::Put,
+            _ => Kind::Delete,
+        };
+        let carries = !self.dice.chance(30);
+        let (context, past) = if carries {
+            (self.sessions[session].context.clone(), self.sessions[session].past.clone())
+        } else {
+            (Context::default(), Past::nothing(self.oracle.keys.len()))
+        };
+        let mut pending = self.draft(Purpose::Session(session), node, kind, key, context, past);
+        pending.carries = carries;
+        self.vary(&mut pending);
+        pending.must = self.must(&pending, key);
+        self.record(&mut pending, session, key);
+        self.submit(pending);
+    }
+
+    /// Now and then a session starts over, goes on from a kept context, or is handed another's.
+    fn shuffle(&mut self, session: usize) {
+        match self.dice.below(1000) {
+            0..10 => self.start_over(session, Context::default(), Past::nothing(self.oracle.keys.len()), Vec::new()),
+            10..25 if !self.kept.is_empty() => {
+                let kept = self.dice.pick(&self.kept).clone();
+                self.start_over(session, kept.context, kept.past, kept.sources);
+            }
+            25..40 if self.kept.len() > 1 => {
+                let mut merged = self.dice.pick(&self.kept).clone();
+                let other = self.dice.pick(&self.kept).clone();
+                merged.context.merge(&other.context);
+                merged.past.join(&other.past, |write| self.oracle.version(write));
+                merged.sources.extend(other.sources);
+                self.start_over(session, merged.context, merged.past, merged.sources);
+            }
+            40..80 => {
+                let other = self.dice.index(self.sessions.len());
+                let (context, past) = (self.sessions[other].context.clone(), self.sessions[other].past.clone());
+                let mut handed = self.sessions[other].received.clone();
+                handed.extend(self.sessions[other].source);
+                let this = &mut self.sessions[session];
+                this.context.merge(&context);
+                let oracle = &self.oracle;
+                this.past.join(&past, |write| oracle.version(write));
+                this.received.extend(handed);
+            }
+            _ => {}
+        }
+    }
+
+    fn start_over(&mut self, session: usize, context: Context, past: Past, sources: Vec<usize>) {
+        let name = self.requests + 1_000;
+        let this = &mut self.sessions[session];
+        this.name = name * 100 + this.name % 100;
+        this.context = context;
+        this.past = past;
+        this.source = None;
+        this.received = sources;
+    }
+
+    fn choose_node(&mut self, session: usize) -> usize {
+        let any = self.dice.index(self.machines.len());
+        let node = self.sessions[session].home.unwrap_or(any);
+        if self.machines[node].is_running() { node } else { any }
+    }
+
+    fn ask_count(&mut self, session: usize, node: usize) {
+        let shard = self.dice.pick(self.shape.view.shards()).id;
+        let context = self.sessions[session].context.clone();
+        let past = self.sessions[session].past.clone();
+        let request = plain_request(Action::Count { shard }, context);
+        let (due, must) = (self.now, Must::Not);
+        let purpose = Purpose::Session(session);
+        let pending =
+            Pending { node, purpose, key: None, issue: None, request, past, must, due, operation: None, carries: true };
+        self.submit(pending);
+    }
+
+    /// A request without ornaments.
+    pub(super) fn draft(
+        &mut self,
+        purpose: Purpose,
+        node: usize,
+        kind: Kind,
+        key: usize,
+        context: Context,
+        past: Past,
+    ) -> Pending {
+        let name = self.oracle.keys[key].name.clone();
+        let mut issue = |delete: bool| {
+            let padding = if self.dice.chance(50) { self.dice.index(2000) } else { self.dice.index(20) };
+            let issue = Issue { key, delete, past: past.clone(), fate: Fate::Open, repeated: false };
+            self.oracle.ask(issue, padding)
+        };
+        let (issue, action) = match kind {
+            Kind::Get => (None, Action::Get { key: name }),
+            Kind::Put => {
+                let (issue, value) = issue(false);
+                (Some(issue), Action::Put { key: name, value })
+            }
+            Kind::Delete => (Some(issue(true).0), Action::Delete { key: name }),
+        };
+        let request = plain_request(action, context);
+        let (due, must) = (self.now, Must::Not);
+        Pending { node, purpose, key: Some(key), issue, request, past, must, due, operation: None, carries: true }
+    }
+
+    fn vary(&mut self, pending: &mut Pending) {
+        let request = &mut pending.request;
+        if request.action.is_write() && self.dice.chance(250) {
+            let concerns = [WriteConcern::One, WriteConcern::Two, WriteConcern::Majority, WriteConcern::All];
+            request.concern = Some(*self.dice.pick(&concerns));
+        }
+        if self.dice.chance(80) {
+            request.wait = Some(Duration::from_millis(self.dice.below(2_000)));
+        }
+        if self.dice.chance(80) {
+            request.deadline = Duration::from_millis(self.dice.between(300, 2_000));
+        }
+    }
+
+    /// Decides whether a request must succeed.
+    fn must(&self, pending: &Pending, key: usize) -> Must {
+        let (node, shard) = (pending.node, self.oracle.keys[key].shard);
+        let request = &pending.request;
+        let machine = &self.machines[node];
+        let at_replica = machine.shard == Some(shard) && machine.life.is_some() && machine.is_running();
+        if request.action.is_write() && at_replica {
+            return Must::WriteAtReplica;
+        }
+        let ample = request.wait.is_none() && request.deadline >= Duration::from_secs(3);
+        let healthy = match self.mix {
+            Mix::Calm => self.now > START + SECOND,
+            Mix::OneWayHeld => self.now > START + 4 * SECOND && self.is_beside_the_cut(node, shard),
+            Mix::Partitions
+            | Mix::Pauses
+            | Mix::Loss
+            | Mix::Crash
+            | Mix::Single
+            | Mix::Clocks
+            | Mix::TinyWindow
+            | Mix::TotalLoss
+            | Mix::Everything => false,
+        };
+        if ample && healthy { Must::Healthy } else { Must::Not }
+    }
+
+    /// Whether a node can reach, both ways, a replica that hears all others of its shard. One direction is cut for good.
+    fn is_beside_the_cut(&self, node: usize, shard: precede_core::id::ShardId) -> bool {
+        let open = |one: usize, other: usize| self.network.is_open(one, other) && self.network.is_open(other, one);
+        let replicas: Vec<usize> =
+            (0..self.machines.len()).filter(|at| self.machines[*at].shard == Some(shard)).collect();
+        let hears_all = |replica: usize| replicas.iter().all(|from| self.network.is_open(*from, replica));
+        replicas.iter().any(|replica| open(node, *replica) && hears_all(*replica))
+    }
+
+    fn record(&mut self, pending: &mut Pending, session: usize, key: usize) {
+        let this = &mut self.sessions[session];
+        let received = if pending.carries { std::mem::take(&mut this.received) } else { Vec::new() };
+        let name = this.name;
+        self.record_as(pending, name, key, received);
+    }
+
+    /// Notes the beginning of an operation in the history.
+    pub(super) fn record_as(&mut self, pending: &mut Pending, session: u64, key: usize, received: Vec<usize>) {
+        let action = match &pending.request.action {
+            Action::Put { value, .. } => Asked::Put { value: String::from_utf8_lossy(&value.bytes).into_owned() },
+            Action::Delete { .. } => Asked::Delete,
+            Action::Get { .. } | Action::Count { .. } => Asked::Get,
+        };
+        let mut operation = operation(session, self.oracle.name(key), action, self.now);
+        operation.carries_context = pending.carries;
+        operation.received_from = received;
+        pending.operation = Some(self.recorder.begin(operation));
+    }
+
+    /// Hands a request to its node, as soon as that can hear it.
+    pub(super) fn submit(&mut self, mut pending: Pending) {
+        self.requests += 1;
+        let (id, at) = (self.requests, pending.node);
+        if self.trace.is_on() {
+            self.trace_request(id, &pending);
+        }
+        if self.machines[at].node.is_none() {
+            if pending.must != Must::Not {
+                self.object(Rule::Live, format!("#{id} must succeed, and {} is down", letter(at)));
+            }
+            self.forgo(&pending, Learnt::Failed);
+            return;
+        }
+        let deadline = u64::try_from(pending.request.deadline.as_micros()).unwrap_or(u64::MAX);
+        pending.due = self.now + deadline + SLACK;
+        if let Purpose::Session(session) = pending.purpose {
+            self.sessions[session].waiting = Some(id);
+            self.queue.push(self.now + deadline + PATIENCE, Event::GiveUp { request: id, session });
+        }
+        self.queue.push(pending.due, Event::Overdue { request: id });
+        self.pending.insert(id, pending);
+        if self.machines[at].paused {
+            self.machines[at].keep(Waiting::Request(id));
+        } else {
+            self.enter(id);
+        }
+    }
+
+    /// A request reaches its node: a read asks the reader first, as in the server.
+    pub(super) fn enter(&mut self, id: u64) {
+        let Some(pending) = self.pending.get(&id) else { return };
+        let (at, request) = (pending.node, pending.request.clone());
+        if let (Action::Get { key }, Some(number)) = (&request.action, pending.key) {
+            let node = self.machines[at].node.as_ref();
+            let hash = self.oracle.keys[number].hash;
+            let hit = node.and_then(Node::reader).and_then(|reader| reader.get(key, hash, &request.context));
+            if let Some(hit) = hit {
+                let value = hit.entry.as_ref().and_then(|entry| entry.value().map(|value| value.to_owned()));
+                let reply = Reply {
+                    outcome: value.map_or(Outcome::Absent, Outcome::Found),
+                    context: hit.context,
+                    served_by: self.machines[at].id,
+                    version: hit.version,
+                    acks: 0,
+                    lost: false,
+                    repeat_unconfirmed: false,
+                };
+                self.digest_reply(at, id, &reply);
+                self.answer(at, id, reply, true);
+                return;
+            }
+        }
+        self.step(at, Input::Request { id: RequestId(id), request });
+    }
+
+    /// A request comes to nothing that its client learns of.
+    pub(super) fn forgo(&mut self, pending: &Pending, learnt: Learnt) {
+        if let (Some(issue), Learnt::Failed) = (pending.issue, &learnt) {
+            self.refuse(issue);
+        }
+        if let Some(operation) = pending.operation {
+            self.recorder.end(operation, self.now, learnt);
+        }
+        if let Purpose::Session(session) = pending.purpose {
+            self.go_on(session);
+        }
+    }
+
+    /// A write was refused: it must not have taken effect, and never may.
+    pub(super) fn refuse(&mut self, issue: usize) {
+        self.oracle.issues[issue].fate = Fate::Refused;
+        let key = self.oracle.issues[issue].key;
+        let made = self.oracle.of_key(key).iter().find(|write| self.oracle.writes[write.at()].issue == Some(issue));
+        if let Some(made) = made {
+            let what = format!("refused, and it took effect: {}", self.oracle.describe(*made));
+            self.object(Rule::Sound, what);
+        }
+    }
+
+    /// A session's next turn.
+    pub(super) fn go_on(&mut self, session: usize) {
+        let this = &mut self.sessions[session];
+        this.waiting = None;
+        this.generation += 1;
+        let generation = this.generation;
+        let think = self.workload.think(this, &mut self.dice);
+        self.queue.push(self.now + think, Event::Turn { session, generation });
+    }
+
+    pub(super) fn give_up(&mut self, id: u64, session: usize) {
+        if self.sessions[session].waiting == Some(id) {
+            self.go_on(session);
+        }
+    }
+
+    pub(super) fn overdue(&mut self, id: u64) {
+        let Some(pending) = self.pending.get(&id) else { return };
+        let at = pending.node;
+        if pending.due <= self.now && self.machines[at].is_running() {
+            let what = format!("#{id} at {} has no answer by its deadline: {:?}", letter(at), pending.request.action);
+            self.object(Rule::Bounded, what);
+        }
+    }
+
+    fn trace_request(&mut self, id: u64, pending: &Pending) {
+        let who = match pending.purpose {
+            Purpose::Session(session) => format!("s{session}"),
+            Purpose::Probe { last } => format!("probe{}", u8::from(last)),
+        };
+        let key = pending.key.map_or("count".to_owned(), |key| self.oracle.name(key));
+        let what = match &pending.request.action {
+            Action::Get { .. } => "get".to_owned(),
+            Action::Put { .. } => format!("put v{}", pending.issue.unwrap_or_default()),
+            Action::Delete { .. } => format!("delete v{}", pending.issue.unwrap_or_default()),
+            Action::Count { shard } => format!("count {}", shard.0),
+        };
+        let (context, at) = (&pending.request.context, letter(pending.node));
+        let (entries, stable) = (&context.entries, context.stable);
+        let carried: Vec<_> = entries.iter().map(|(origin, time)| format!("{origin:?}:{time}")).collect();
+        let carried = carried.join(" ");
+        self.trace.line(self.now, format_args!("{who} {what} {key} at {at} (#{id}) {{{carried} s={stable}}}"));
+    }
+}

@@ -1,0 +1,129 @@
+//! What the record learns from messages between nodes.
+
+use precede_core::wire::message::{Envelope, Forward, Message};
+use precede_core::wire::request::{Action, Outcome};
+
+use crate::oracle::{Fate, Sighting};
+use crate::past::WriteIx;
+use crate::properties::Holding;
+use crate::violation::Rule;
+use crate::world::World;
+
+impl World {
+    /// Notes a write; objects if it cannot be.
+    pub(super) fn learn(&mut self, seen: Sighting<'_>) -> Option<WriteIx> {
+        match self.oracle.learn(seen) {
+            Ok((write, new)) => {
+                if new && self.mix.has_crashes() {
+                    self.bury_if_dead(write);
+                }
+                Some(write)
+            }
+            Err(objection) => {
+                self.object(Rule::Sound, objection);
+                None
+            }
+        }
+    }
+
+    /// A write may become known after its last holder crashed: it was lost before it was known.
+    fn bury_if_dead(&mut self, write: WriteIx) {
+        let record = &self.oracle.writes[write.at()];
+        let origin = record.version.origin;
+        let alive = self.index.get(&origin.node).is_some_and(|at| self.machines[*at].life == Some(origin.life()));
+        if alive {
+            return;
+        }
+        let shard = self.oracle.keys[record.key].shard;
+        let replicas = self.holdings(shard);
+        if !replicas.iter().any(|(_, holding)| holding.reflects(&self.oracle, write)) {
+            self.oracle.writes[write.at()].lost = true;
+        }
+    }
+
+    /// Notes all that a replica holds.
+    pub(super) fn learn_holding(&mut self, holding: &Holding) {
+        for (name, (version, value)) in &holding.entries {
+            match self.oracle.key_number(name) {
+                Some(key) => {
+                    let value = value.as_ref().map(|value| &*value.bytes);
+                    self.learn(Sighting { version: *version, key, value, issue: None });
+                }
+                None => self.object(Rule::Sound, format!("nobody wrote the key {name:?}")),
+            }
+        }
+    }
+
+    /// Reads a message on its way.
+    pub(super) fn observe(&mut self, at: usize, to: usize, envelope: &Envelope) {
+        match &envelope.body {
+            Message::Frame(frame) => {
+                for write in &frame.writes {
+                    let version =
+                        precede_core::causality::version::Version { timestamp: write.timestamp, origin: frame.origin };
+                    let value = write.value.as_ref().map(|value| &*value.bytes);
+                    if let Some(key) = self.oracle.key_number(&write.key) {
+                        self.learn(Sighting { version, key, value, issue: None });
+                    }
+                }
+            }
+            Message::SyncChunk(chunk) => {
+                for entry in &chunk.entries {
+                    let Some(payload) = &entry.payload else { continue };
+                    let value = payload.value.as_ref().map(|value| &*value.bytes);
+                    if let Some(key) = self.oracle.key_number(&entry.key) {
+                        self.learn(Sighting { version: entry.version, key, value, issue: None });
+                    }
+                }
+            }
+            Message::Forward(forward) => self.observe_forward(at, forward),
+            Message::ForwardReply { id, reply } => {
+                let written = matches!(reply.outcome, Outcome::Written { .. } | Outcome::Deleted { .. });
+                if let (true, Some(version)) = (written, reply.version)
+                    && let Some((key, value)) = self.forwards.get(&(to, *id)).cloned()
+                {
+                    self.learn(Sighting { version, key, value: value.as_deref(), issue: None });
+                }
+            }
+            Message::Hello { .. }
+            | Message::Welcome { .. }
+            | Message::Ack(_)
+            | Message::Status(_)
+            | Message::Gossip { .. }
+            | Message::SyncPull(_)
+            | Message::Swim(_)
+            | Message::Superseded { .. } => {}
+        }
+    }
+
+    fn observe_forward(&mut self, at: usize, forward: &Forward) {
+        let (key, value) = match &forward.request.action {
+            Action::Put { key, value } => (key, Some(value.bytes.clone())),
+            Action::Delete { key } => (key, None),
+            Action::Get { .. } | Action::Count { .. } => return,
+        };
+        let Some(key) = self.oracle.key_number(key) else { return };
+        if forward.repeat_of > precede_core::causality::hlc::Timestamp::ZERO {
+            self.mark_repeated(key, value.as_deref());
+        }
+        self.forwards.insert((at, forward.id), (key, value));
+    }
+
+    /// A write is tried again elsewhere. Which delete it is cannot be told: every one in progress may be it.
+    fn mark_repeated(&mut self, key: usize, value: Option<&[u8]>) {
+        match value {
+            Some(value) => {
+                if let Ok(issue) = self.oracle.issue_of(value, key) {
+                    self.oracle.issues[issue].repeated = true;
+                }
+            }
+            None => {
+                for issue in &mut self.oracle.issues {
+                    if issue.key == key && issue.delete && issue.fate == Fate::Open {
+                        issue.repeated = true;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The world of one run: virtual time, machines, links, clients, faults, and the record of it all.
+
+mod answers;
+mod checks;
+mod clients;
+mod faults;
+mod learn;
+mod nodes;
+mod probes;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use precede_core::causality::context::Context;
+use precede_core::effect::Effects;
+use precede_core::id::NodeId;
+use precede_core::wire::request::{Request, WriteConcern};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::clock::Clock;
+use crate::dice::Dice;
+use crate::faults::{Fault, plan};
+use crate::history::Recorder;
+use crate::machine::Machine;
+use crate::mix::Mix;
+use crate::network::Network;
+use crate::oracle::Oracle;
+use crate::past::Past;
+use crate::properties::live::Must;
+use crate::queue::{Event, Queue};
+use crate::shape::Shape;
+use crate::trace::Trace;
+use crate::violation::{Rule, Violation};
+use crate::workload::{Kept, Session, Workload};
+
+const MILLISECOND: u64 = 1_000;
+const SECOND: u64 = 1_000_000;
+
+/// Faults and clients begin after this, when the cluster has met.
+const START: u64 = 2 * SECOND;
+
+/// The last part of a run: no faults, no clients, only probes.
+const QUIET: u64 = 10 * SECOND;
+
+/// How long after its deadline an answer may come.
+const SLACK: u64 = 50 * MILLISECOND;
+
+/// A run is ended early at so many violations.
+const VIOLATIONS_MAX: usize = 10;
+
+/// Who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// A session.
+    Session(usize),
+    /// The probe at rest.
+    Probe {
+        /// Whether the context must come back without entries.
+        last: bool,
+    },
+}
+
+/// A request that has no answer yet.
+#[derive(Debug)]
+struct Pending {
+    node: usize,
+    purpose: Purpose,
+    /// None for a count.
+    key: Option<usize>,
+    issue: Option<usize>,
+    request: Request,
+    past: Past,
+    must: Must,
+    due: u64,
+    operation: Option<usize>,
+    carries: bool,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Summary {
+    /// Inputs that nodes were given.
+    pub steps: u64,
+    /// Requests of clients.
+    pub operations: u64,
+    /// A hash of all effects in their order.
+    pub digest: u64,
+    /// Writes whose last holder crashed.
+    pub lost: usize,
+    /// What was found wrong.
+    pub violations: Vec<Violation>,
+}
+
+/// The world.
+pub struct World {
+    mix: Mix,
+    shape: Shape,
+    now: u64,
+    heal_at: u64,
+    end: u64,
+    queue: Queue,
+    dice: Dice,
+    network: Network,
+    machines: Vec<Machine>,
+    index: BTreeMap<NodeId, usize>,
+    plan: Vec<(u64, Fault)>,
+    oracle: Oracle,
+    recorder: Recorder,
+    workload: Workload,
+    sessions: Vec<Session>,
+    kept: Vec<Kept>,
+    pending: BTreeMap<u64, Pending>,
+    requests: u64,
+    /// Forwarded writes by router and number: the key, and the value of a put.
+    forwards: BTreeMap<(usize, u64), (usize, Option<Bytes>)>,
+    crash_planned: bool,
+    samples: usize,
+    effects: Effects,
+    digest: Xxh3,
+    steps: u64,
+    trace: Trace,
+    violations: Vec<Violation>,
+}
+
+impl World {
+    /// The world of a seed, at time 0. It will run for `seconds`.
+    #[must_use]
+    pub fn new(seed: u64, mix: Mix, seconds: u64, trace: Trace) -> Self {
+        let mut dice = Dice::new(seed);
+        let shape = Shape::draw(mix, &mut dice);
+        let nodes = shape.addresses.len();
+        let network = Network::new(nodes, || Shape::link(mix, &mut dice));
+        let end = seconds.max(QUIET / SECOND + 4) * SECOND;
+        let heal_at = end - QUIET;
+        let plan = plan(mix, &shape, START, heal_at, &mut dice);
+        let machine = |(at, address): (usize, &precede_core::id::Address)| {
+            let shard = shape.view.shard_of_member(address.node_id());
+            Machine::new(address.clone(), shard, Clock::new(0, 0, 0, shape.skews_ms[at]))
+        };
+        let machines: Vec<Machine> = shape.addresses.iter().enumerate().map(machine).collect();
+        let index = machines.iter().enumerate().map(|(at, machine)| (machine.id, at)).collect();
+        let workload = Workload::draw(&mut dice);
+        let oracle = Oracle::new(workload.names(), &shape.view);
+        let sessions = workload.sessions(nodes, oracle.keys.len(), &mut dice);
+        let mut world = Self {
+            mix,
+            shape,
+            now: 0,
+            heal_at,
+            end,
+            queue: Queue::default(),
+            dice,
+            network,
+            machines,
+            index,
+            plan,
+            oracle,
+            recorder: Recorder::default(),
+            workload,
+            sessions,
+            kept: Vec::new(),
+            pending: BTreeMap::new(),
+            requests: 0,
+            forwards: BTreeMap::new(),
+            crash_planned: false,
+            samples: 0,
+            effects: Effects::new(),
+            digest: Xxh3::new(),
+            steps: 0,
+            trace,
+            violations: Vec::new(),
+        };
+        world.schedule_all();
+        world
+    }
+
+    fn schedule_all(&mut self) {
+        for (number, (time, _)) in self.plan.iter().enumerate() {
+            self.queue.push(*time, Event::Fault(number));
+        }
+        for node in 0..self.machines.len() {
+            let at = self.dice.below(300 * MILLISECOND);
+            self.queue.push(at, Event::ComeBack(node));
+        }
+        for session in 0..self.sessions.len() {
+            let at = START / 2 + self.dice.below(SECOND);
+            self.queue.push(at, Event::Turn { session, generation: 0 });
+        }
+        self.queue.push(SECOND, Event::Sample);
+        self.queue.push(self.heal_at, Event::Heal);
+        self.queue.push(self.end - 4500 * MILLISECOND, Event::Probe { last: false });
+        self.queue.push(self.end - 700 * MILLISECOND, Event::Probe { last: true });
+    }
+
+    /// Runs to the end, or to the first violations.
+    pub fn run(&mut self) {
+        if self.trace.is_on() {
+            self.introduce();
+        }
+        while self.violations.len() < VIOLATIONS_MAX
+            && let Some((time, event)) = self.queue.pop_until(self.end)
+        {
+            self.now = time;
+            self.happen(event);
+        }
+        if self.violations.len() < VIOLATIONS_MAX {
+            self.now = self.end;
+            self.check_end();
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Deliver { from, to, bytes } => self.deliver(from, to, bytes),
+            Event::Hint { at, peer, up } => self.hint(at, peer, up),
+            Event::Wake { node, generation } => self.wake(node, generation),
+            Event::Turn { session, generation } => self.turn(session, generation),
+            Event::GiveUp { request, session } => self.give_up(request, session),
+            Event::Overdue { request } => self.overdue(request),
+            Event::Fault(number) => {
+                if let Some((_, fault)) = self.plan.get(number).copied() {
+                    self.enact(fault);
+                }
+            }
+            Event::ComeBack(node) => self.boot(node, None),
+            Event::CrashSingle(node) => self.crash_single(node),
+            Event::Sample => self.sample(),
+            Event::Heal => self.heal(),
+            Event::Probe { last } => self.probe(last),
+        }
+    }
+
+    /// The virtual time.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// What the run came to.
+    #[must_use]
+    pub fn summary(self) -> (Summary, Trace) {
+        let summary = Summary {
+            steps: self.steps,
+            operations: self.requests,
+            digest: self.digest.digest(),
+            lost: self.oracle.writes.iter().filter(|write| write.lost).count(),
+            violations: self.violations,
+        };
+        (summary, self.trace)
+    }
+
+    fn object(&mut self, rule: Rule, what: String) {
+        if self.trace.is_on() {
+            self.trace.line(self.now, format_args!("!! {rule:?}: {what}"));
+        }
+        self.violations.push(Violation { rule, at: self.now, what });
+    }
+
+    fn judge(&mut self, rule: Rule, judgement: Result<(), String>, about: impl FnOnce() -> String) {
+        if let Err(objection) = judgement {
+            self.object(rule, format!("{}: {objection}", about()));
+        }
+    }
+
+    fn introduce(&mut self) {
+        let view = &self.shape.view;
+        self.trace.line(0, format_args!("mix {}, factor {}", self.mix, view.repl_factor));
+        for (at, machine) in self.machines.iter().enumerate() {
+            let shard = machine.shard.map_or("spare".to_owned(), |shard| format!("shard {}", shard.0));
+            let letter = crate::trace::letter(at);
+            let (address, id) = (&machine.address, machine.id);
+            self.trace.line(0, format_args!("{letter} = {address} {id:?}, {shard}, skew {} ms", machine.clock.skew_ms));
+        }
+    }
+}
+
+/// A request that says nothing special.
+fn plain_request(action: precede_core::wire::request::Action, context: Context) -> Request {
+    let concern: Option<WriteConcern> = None;
+    Request { action, context, wait: None, concern, deadline: std::time::Duration::from_secs(3) }
+}

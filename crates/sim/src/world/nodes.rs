@@ -1,0 +1,209 @@
+//! Processes: starting them, giving them inputs, doing what they want done, waking them.
+
+use bytes::Bytes;
+use precede_core::config::Config;
+use precede_core::effect::Effect;
+use precede_core::event::Event as NodeEvent;
+use precede_core::id::NodeId;
+use precede_core::input::Input;
+use precede_core::node::Node;
+use precede_core::wire::codec;
+use precede_core::wire::message::{Envelope, Message};
+use precede_core::wire::request::Reply;
+
+use crate::clock::Clock;
+use crate::machine::Waiting;
+use crate::queue::Event;
+use crate::trace::{letter, sketch};
+use crate::violation::Rule;
+use crate::world::{MILLISECOND, World};
+
+impl World {
+    /// Starts a process where none runs.
+    pub(super) fn boot(&mut self, at: usize, skew_ms: Option<i64>) {
+        if self.machines[at].node.is_some() {
+            return;
+        }
+        let (offset, drift, seed) = (self.dice.below(1 << 40), self.dice.below(300), self.dice.any());
+        let machine = &mut self.machines[at];
+        machine.boots += 1;
+        machine.life = None;
+        machine.clock = Clock::new(self.now, offset, drift, skew_ms.unwrap_or(machine.clock.skew_ms));
+        let mut config = Config::new(machine.address.clone(), self.shape.view.clone(), seed);
+        if let Some(bytes) = self.shape.window_bytes_max {
+            config.window_bytes_max = bytes;
+        }
+        machine.node = Some(Node::new(config, machine.clock.read(self.now)));
+        machine.wakes_at = Some(self.now);
+        machine.generation += 1;
+        self.queue.push(self.now, Event::Wake { node: at, generation: machine.generation });
+        if self.trace.is_on() {
+            let skew = self.machines[at].clock.skew_ms;
+            self.trace.line(self.now, format_args!("** {} starts, skew {skew} ms", letter(at)));
+        }
+        self.hint_all(at, true, 700);
+    }
+
+    /// Tells both ends of a node's links, with some chance and delay, that a connection is made or lost.
+    pub(super) fn hint_all(&mut self, at: usize, up: bool, chance: u64) {
+        for peer in (0..self.machines.len()).filter(|peer| *peer != at) {
+            for (at, peer) in [(at, peer), (peer, at)] {
+                if self.dice.chance(chance) {
+                    let delay = self.dice.below(50 * MILLISECOND);
+                    self.queue.push(self.now + delay, Event::Hint { at, peer, up });
+                }
+            }
+        }
+    }
+
+    pub(super) fn hint(&mut self, at: usize, peer: usize, up: bool) {
+        if self.machines[at].is_running() {
+            let peer = self.machines[peer].id;
+            self.step(at, if up { Input::Connected(peer) } else { Input::Disconnected(peer) });
+        }
+    }
+
+    pub(super) fn deliver(&mut self, from: usize, to: usize, bytes: Bytes) {
+        let machine = &mut self.machines[to];
+        if machine.node.is_none() {
+            return;
+        }
+        if machine.paused {
+            machine.keep(Waiting::Message(from, bytes));
+            return;
+        }
+        match codec::decode(&bytes) {
+            Ok(envelope) => self.step(to, Input::Message(Box::new(envelope))),
+            Err(error) => self.object(Rule::Sound, format!("a message does not decode: {error}")),
+        }
+    }
+
+    pub(super) fn wake(&mut self, at: usize, generation: u64) {
+        let machine = &mut self.machines[at];
+        if machine.generation != generation || !machine.is_running() {
+            return;
+        }
+        machine.wakes_at = None;
+        let due = machine.node.as_ref().and_then(Node::next_deadline);
+        let due = due.map(|deadline| machine.clock.time_of(deadline));
+        // The first step of a process comes before it has said when it wants to be woken.
+        if generation > 1 && due.is_some_and(|due| due > self.now) {
+            self.schedule(at);
+            return;
+        }
+        if machine.may_wake(self.now) {
+            self.step(at, Input::Tick);
+        } else {
+            self.object(Rule::Bounded, format!("{} wakes without end", letter(at)));
+            self.machines[at].woken_in = 0;
+        }
+    }
+
+    /// Gives a node one input and does what it wants done.
+    pub(super) fn step(&mut self, at: usize, input: Input) {
+        let machine = &mut self.machines[at];
+        let now = machine.clock.read(self.now);
+        let Some(node) = machine.node.as_mut() else { return };
+        let mut effects = std::mem::take(&mut self.effects);
+        node.step(now, input, &mut effects);
+        node.check_invariants();
+        self.steps += 1;
+        for effect in effects.drain(..) {
+            self.carry_out(at, effect);
+        }
+        self.effects = effects;
+        self.schedule(at);
+    }
+
+    /// Sees to it that a node is woken at its deadline.
+    fn schedule(&mut self, at: usize) {
+        let machine = &mut self.machines[at];
+        let Some(deadline) = machine.node.as_ref().and_then(Node::next_deadline) else { return };
+        let time = machine.clock.time_of(deadline).max(self.now);
+        if machine.wakes_at.is_some_and(|wakes_at| wakes_at <= time) {
+            return;
+        }
+        machine.generation += 1;
+        machine.wakes_at = Some(time);
+        self.queue.push(time, Event::Wake { node: at, generation: machine.generation });
+    }
+
+    fn carry_out(&mut self, at: usize, effect: Effect) {
+        match effect {
+            Effect::Send { to, envelope } => self.send(at, to, &envelope),
+            Effect::Reply { id, reply } => {
+                self.digest_reply(at, id.0, &reply);
+                self.answer(at, id.0, *reply, false);
+            }
+            Effect::Event(event) => self.hear(at, &event),
+            Effect::Stop => self.object(Rule::Sound, format!("{} stops, and no later life of it exists", letter(at))),
+        }
+    }
+
+    fn send(&mut self, at: usize, to: NodeId, envelope: &Envelope) {
+        let bytes = codec::encode(envelope);
+        self.digest_bytes(at, 1, &bytes);
+        let Some(&to) = self.index.get(&to) else {
+            self.object(Rule::Sound, format!("{} sends to {to:?}, which is nobody", letter(at)));
+            return;
+        };
+        self.observe(at, to, envelope);
+        let arrivals = self.network.send(self.now, at, to, &bytes, &mut self.dice);
+        if self.trace.is_on()
+            && let Some(text) = sketch(envelope)
+        {
+            let arrival = arrivals[0].map_or("x".to_owned(), |time| format!("{}.{:06}", time / 1_000_000, time % 1_000_000));
+            self.trace.line(self.now, format_args!("{}>{} {arrival} {text}", letter(at), letter(to)));
+        }
+        for time in arrivals.into_iter().flatten() {
+            self.queue.push(time, Event::Deliver { from: at, to, bytes: bytes.clone() });
+        }
+    }
+
+    fn hear(&mut self, at: usize, event: &NodeEvent) {
+        self.digest_bytes(at, 3, format!("{event:?}").as_bytes());
+        if self.trace.is_on() {
+            self.trace.line(self.now, format_args!("{}! {event:?}", letter(at)));
+        }
+        match event {
+            NodeEvent::Met { life, .. } => self.machines[at].life = Some(*life),
+            NodeEvent::DigestMismatch(peer) => {
+                let what = format!("{} and {peer:?} have equal vectors and different entries", letter(at));
+                self.object(Rule::Convergent, what);
+            }
+            NodeEvent::BadMessage { node, what } => {
+                self.object(Rule::Sound, format!("{} got a bad message of {node:?}: {what}", letter(at)));
+            }
+            NodeEvent::StrangerRefused(node) => {
+                self.object(Rule::Sound, format!("{} takes {node:?} for a stranger", letter(at)));
+            }
+            NodeEvent::Superseded(life) => {
+                self.object(Rule::Sound, format!("{} believes in a later life {life:?}", letter(at)));
+            }
+            NodeEvent::Recovered { .. }
+            | NodeEvent::ShardMemoryLost
+            | NodeEvent::SyncStarted { .. }
+            | NodeEvent::SyncDone { .. }
+            | NodeEvent::PeerUp(_)
+            | NodeEvent::PeerDown(_)
+            | NodeEvent::LivesClosed { .. }
+            | NodeEvent::WindowEvicted { .. }
+            | NodeEvent::FormerLifeRefused(_)
+            | NodeEvent::ClockAhead { .. } => {}
+        }
+    }
+
+    fn digest_bytes(&mut self, at: usize, kind: u8, bytes: &[u8]) {
+        self.digest.update(&self.now.to_le_bytes());
+        self.digest.update(&[u8::try_from(at).unwrap_or(u8::MAX), kind]);
+        self.digest.update(bytes);
+    }
+
+    pub(super) fn digest_reply(&mut self, at: usize, id: u64, reply: &Reply) {
+        let from = self.machines[at].id;
+        let body = Message::ForwardReply { id, reply: reply.clone() };
+        let (view, clock) = (self.shape.view.id, precede_core::causality::hlc::Timestamp::ZERO);
+        let bytes = codec::encode(&Envelope { cluster: 0, view, from, life: None, clock, body });
+        self.digest_bytes(at, 2, &bytes);
+    }
+}
