@@ -14,7 +14,7 @@ use crate::order::{Edge, EdgeKind, Order};
 use crate::report::{Findings, Pattern};
 
 /// How often the order is built again. Each round settles at least one read; real histories need few.
-const ROUNDS_MAX: usize = 64;
+const ROUNDS_MAX: usize = 16;
 
 /// What can explain a read of absence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,15 +1,4 @@
-//! The file form of a history: JSON lines, one object a line, blank lines ignored.
-//!
-//! ```text
-//! {"op":{"session":1,"key":"x","action":{"put":{"value":"a"}},"start":10,"end":20,"outcome":"written"}}
-//! {"op":{"session":2,"key":"x","action":"get","start":30,"end":35,"outcome":{"read":{"value":"a"}},"received_from":[0]}}
-//! {"op":{"session":2,"key":"y","action":"delete","start":40,"end":45,"outcome":"unknown","carries_context":false}}
-//! {"final":{"replica":"node-1","key":"x","value":"a"}}
-//! ```
-//!
-//! Actions are `{"put":{"value":…}}`, `"get"` and `"delete"`; outcomes `{"read":{"value":…}}`, `"written"`, `"not_found"`,
-//! `"failed"` and `"unknown"`. `received_from` counts the `op` lines from 0; it defaults to `[]`, `carries_context` to
-//! `true`. Final reads may stand anywhere.
+//! The file form of a history, as [`History::read_jsonl`] documents it.
 
 use std::io::{self, BufRead, Write};
 
@@ -48,7 +37,18 @@ enum LineRef<'a> {
 }
 
 impl History {
-    /// Reads a history from JSON lines.
+    /// Reads a history from JSON lines, one object a line; blank lines are ignored.
+    ///
+    /// ```text
+    /// {"op":{"session":1,"key":"x","action":{"put":{"value":"a"}},"start":10,"end":20,"outcome":"written"}}
+    /// {"op":{"session":2,"key":"x","action":"get","start":30,"end":35,"outcome":{"read":{"value":"a"}},"received_from":[0]}}
+    /// {"op":{"session":2,"key":"y","action":"delete","start":40,"end":45,"outcome":"unknown","carries_context":false}}
+    /// {"final":{"replica":"node-1","key":"x","value":"a"}}
+    /// ```
+    ///
+    /// Actions are `{"put":{"value":…}}`, `"get"` and `"delete"`; outcomes `{"read":{"value":…}}` (`null` for absent),
+    /// `"written"`, `"not_found"`, `"failed"` and `"unknown"`. `received_from` counts the `op` lines from 0; it defaults to
+    /// `[]`, and `carries_context` to `true`. Final reads may stand anywhere.
     ///
     /// # Errors
     ///

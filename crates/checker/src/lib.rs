@@ -15,7 +15,7 @@
 //!   explain it, and is used as evidence only if exactly one delete can. What remains ambiguous is left alone, so
 //!   the judge is exact for histories without deletes, and sound for all.
 //!
-//! The parts: [`History`] is the input, `evidence` what it says before any judgement, `order` the causal order,
+//! The parts: [`History`] is the input ([`History::read_jsonl`] documents its file form), `evidence` what it says before any judgement, `order` the causal order,
 //! `absence` finds the deletes that were read, `patterns` and `conflict` look for the bad patterns, `finals` for what was
 //! lost, `sessions` names guarantees, `explain` writes sentences, and [`Report`] is the output.
 

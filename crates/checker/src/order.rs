@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use crate::chains::{Place, decompose};
 
 /// The bound on the entries of the clocks, of four bytes each. Histories that need more get columns for their longest chains.
-const CLOCK_ENTRIES_MAX: usize = 1 << 27;
+const CLOCK_ENTRIES_MAX: usize = 1 << 26;
 
 /// Why one operation directly precedes another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,11 +73,8 @@ impl Order {
         let width = self.columns;
         for &node in topological {
             for edge in &self.into[node] {
-                for column in 0..width {
-                    let seen = self.seen[edge.from * width + column];
-                    let own = &mut self.seen[node * width + column];
-                    *own = (*own).max(seen);
-                }
+                let (own, before) = rows(&mut self.seen, width, node, edge.from);
+                own.iter_mut().zip(before).for_each(|(own, before)| *own = (*own).max(*before));
             }
             if let Some(place) = self.places[node] {
                 self.seen[node * width + place.column] = place.index + 1;
@@ -92,11 +89,8 @@ impl Order {
                 self.reached[node * width + place.column] = place.index;
             }
             for edge in &self.into[node] {
-                for column in 0..width {
-                    let reached = self.reached[node * width + column];
-                    let before = &mut self.reached[edge.from * width + column];
-                    *before = (*before).min(reached);
-                }
+                let (own, before) = rows(&mut self.reached, width, node, edge.from);
+                before.iter_mut().zip(own).for_each(|(before, own)| *before = (*before).min(*own));
             }
         }
     }
@@ -150,6 +144,14 @@ impl Order {
         }
         false
     }
+}
+
+/// The clocks of two operations that are not the same.
+fn rows(clocks: &mut [u32], width: usize, first: usize, second: usize) -> (&mut [u32], &mut [u32]) {
+    let row = |node: usize| node * width..(node + 1) * width;
+    let rows = clocks.get_disjoint_mut([row(first), row(second)]);
+    let [first, second] = rows.expect("no edge leads from an operation to itself");
+    (first, second)
 }
 
 #[cfg(test)]

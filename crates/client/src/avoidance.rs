@@ -48,7 +48,7 @@ impl Avoidance {
     /// Copies, without repeats and in order, at most `limit` of the `nodes`: those not avoided first.
     pub(crate) fn order<'a>(
         &self,
-        nodes: impl Iterator<Item = &'a Address> + Clone,
+        nodes: &(impl Iterator<Item = &'a Address> + Clone),
         limit: usize,
         now: Instant,
     ) -> Vec<Address> {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn order(avoidance: &Avoidance, limit: usize, now: Instant) -> String {
-        let ordered = avoidance.order(nodes().iter(), limit, now);
+        let ordered = avoidance.order(&nodes().iter(), limit, now);
         ordered.iter().map(|node| &node.as_str()[..1]).collect()
     }
 

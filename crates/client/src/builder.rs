@@ -34,8 +34,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long one attempt to connect may take, all addresses of a host name together: 1 s. It ends with the operation's deadline
-    /// in any case.
+    /// How long one attempt to connect may take, all addresses of a host name together: 1 s. It ends with the
+    /// operation's deadline in any case.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
@@ -47,8 +47,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether to learn the cluster's view and to ask the nodes that hold a key first: true. Switch it off where the addresses
-    /// in the view cannot be reached from here, as behind a load balancer: then only the given nodes are asked.
+    /// Whether to learn the cluster's view and to ask the nodes that hold a key first: true. Switch it off where the
+    /// addresses in the view cannot be reached from here, as behind a load balancer: then only the given nodes are
+    /// asked.
     pub fn direct(mut self, direct: bool) -> Self {
         self.direct = direct;
         self

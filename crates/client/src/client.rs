@@ -1,18 +1,14 @@
 //! The client: what it knows of the cluster, and which nodes it would ask for a key.
 
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use hyper::StatusCode;
-use serde::Deserialize;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::avoidance::Avoidance;
-use crate::placement::SLOTS;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::retry::Deadline;
@@ -24,7 +20,8 @@ const CANDIDATES_MAX: usize = 16;
 /// The least time between two refreshes of the view that the client begins by itself.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A client of one cluster: addresses, connections, and what it learned of the cluster. Cheap to clone; clones share everything.
+/// A client of one cluster: addresses, connections, and what it learned of the cluster. Cheap to clone; clones share
+/// everything.
 ///
 /// Operations need a tokio runtime with time and I/O. They are begun from a [`Session`].
 #[derive(Debug, Clone)]
@@ -104,49 +101,17 @@ impl Client {
 
     /// Learns the view from the cluster: within the client's time-out, all requests together.
     ///
-    /// A client that is [direct](ClientBuilder::direct) also does so by itself, when its answers show that it knows none or an old one.
+    /// A client that is [direct](ClientBuilder::direct) also does so by itself, when its answers show that it knows
+    /// none or an old one.
     ///
     /// # Errors
     ///
     /// As a read's. The view known before is kept then.
     pub async fn refresh_view(&self) -> Result<Arc<View>, Error> {
         let deadline = Deadline::after(self.timeout());
-        let view = Arc::new(self.fetch_view(deadline).await?);
+        let view = Arc::new(View::fetch(self, deadline).await?);
         *self.inner.view.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&view));
         Ok(view)
-    }
-
-    async fn fetch_view(&self, deadline: Deadline) -> Result<View, Error> {
-        #[derive(Deserialize)]
-        struct Ids {
-            shards: BTreeSet<u32>,
-        }
-        #[derive(Deserialize)]
-        struct Members {
-            replicas: Vec<String>,
-        }
-        let context = Context::default();
-        let reply = self.send(&Request::shards(), &context, deadline).await?;
-        let ids = reply.json::<Ids>()?.shards;
-        if ids.is_empty() || ids.len() > usize::from(SLOTS) {
-            return Err(reply.protocol(format!("a view of {} shards", ids.len())));
-        }
-        let mut shards = Vec::with_capacity(ids.len());
-        for id in ids {
-            let reply = self.send(&Request::shard(id), &context, deadline).await?;
-            if reply.status == StatusCode::NOT_FOUND {
-                // A view change came in between.
-                continue;
-            }
-            let members = reply.json::<Members>()?.replicas;
-            let replicas = members
-                .iter()
-                .map(|text| text.parse())
-                .collect::<Result<_, Error>>()
-                .map_err(|error| reply.protocol(format!("a replica of shard {id}: {error}")))?;
-            shards.push(Shard { id, replicas });
-        }
-        Ok(View { shards })
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -157,20 +122,20 @@ impl Client {
         &self.inner.transport
     }
 
-    /// The nodes to ask, best first: the key's replicas in an order that is this client's own (so that it stays with one replica, and
-    /// clients spread), the given nodes, other members; those that failed lately after all others.
+    /// The nodes to ask, best first: the key's replicas in an order that is this client's own (so that it stays with
+    /// one replica, and clients spread), the given nodes, other members; those that failed lately after all others.
     pub(crate) fn candidates(&self, key: Option<&str>) -> Vec<Address> {
         let given = &self.inner.settings.nodes;
         let now = Instant::now();
         let view = if self.inner.settings.direct { self.view() } else { None };
         let Some(view) = view else {
-            return self.inner.avoidance.order(given.iter(), CANDIDATES_MAX, now);
+            return self.inner.avoidance.order(&given.iter(), CANDIDATES_MAX, now);
         };
         let shard = key.and_then(|key| view.shard_of(key));
         let replicas = shard.map_or(&[][..], |shard| &shard.replicas);
         let (before, from) = replicas.split_at(shard.map_or(0, |shard| self.preferred(shard)));
         let nodes = from.iter().chain(before).chain(given).chain(view.members());
-        self.inner.avoidance.order(nodes, CANDIDATES_MAX, now)
+        self.inner.avoidance.order(&nodes, CANDIDATES_MAX, now)
     }
 
     /// The index of the replica that this client asks first.

@@ -1,4 +1,5 @@
-//! The causal context as the client holds it: a set of opaque tokens, sent with the next request and replaced by its answer.
+//! The causal context as the client holds it: a set of opaque tokens, sent with the next request and replaced by its
+//! answer.
 
 use std::fmt;
 use std::str::FromStr;
@@ -60,24 +61,37 @@ impl Context {
     }
 
     /// The bytes that the tokens take in a request's head, header names and separators included.
-    pub(crate) fn header_bytes(&self) -> usize {
+    fn header_bytes(&self) -> usize {
         self.tokens.iter().map(header_bytes).sum()
     }
 
-    /// Splits off the first tokens, as many as fit into `limit` header bytes but at least two, from the others.
-    pub(crate) fn split(&self, limit: usize) -> (Self, Self) {
+    /// Whether the context can travel in one request's head.
+    pub(crate) fn fits(&self, limits: HeadLimits) -> bool {
+        self.tokens.len() <= 1 || self.tokens.len() <= limits.tokens && self.header_bytes() <= limits.bytes
+    }
+
+    /// Splits off the first tokens, as many as the limits allow but at least two, from the others.
+    pub(crate) fn split(&self, limits: HeadLimits) -> (Self, Self) {
         let mut total = 0;
         let fitting = self
             .tokens
             .iter()
+            .take(limits.tokens)
             .take_while(|token| {
                 total += header_bytes(token);
-                total <= limit
+                total <= limits.bytes
             })
             .count();
         let (first, rest) = self.tokens.split_at(fitting.max(2).min(self.tokens.len()));
         (Self { tokens: first.to_vec() }, Self { tokens: rest.to_vec() })
     }
+}
+
+/// How much context one request's head may carry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadLimits {
+    pub(crate) bytes: usize,
+    pub(crate) tokens: usize,
 }
 
 fn header_bytes(token: &HeaderValue) -> usize {
@@ -151,9 +165,11 @@ mod tests {
 
     #[test]
     fn a_split_always_makes_progress() {
-        let (first, rest) = context("aaaa,bbbb,cccc").split(1);
+        let (first, rest) = context("aaaa,bbbb,cccc").split(HeadLimits { bytes: 1, tokens: 1 });
         assert_eq!((first, rest), (context("aaaa,bbbb"), context("cccc")));
-        let (first, rest) = context("a,b,c").split(1000);
+        let (first, rest) = context("a,b,c,d").split(HeadLimits { bytes: 1000, tokens: 3 });
+        assert_eq!((first, rest), (context("a,b,c"), context("d")));
+        let (first, rest) = context("a,b,c").split(HeadLimits { bytes: 1000, tokens: 9 });
         assert_eq!((first, rest), (context("a,b,c"), context("")));
     }
 }

@@ -7,8 +7,8 @@ use crate::Address;
 /// Why an operation did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A node refused the request as it stands (any 4xx answer but 400 and 410, such as 413 for a value that is too large). Nothing
-    /// was changed; repeating the request is of no use.
+    /// A node refused the request as it stands (any 4xx answer but 400 and 410, such as 413 for a value that is too
+    /// large). Nothing was changed; repeating the request is of no use.
     #[error("{node} refused the request with status {status}: {message}")]
     Refused {
         /// The HTTP status.
@@ -27,8 +27,8 @@ pub enum Error {
         message: String,
     },
 
-    /// No node could serve the request in time: the cluster's or the network's state, not the caller's fault. Nothing was
-    /// changed, and a repeat may succeed.
+    /// No node could serve the request in time: the cluster's or the network's state, not the caller's fault. Nothing
+    /// was changed, and a repeat may succeed.
     #[error("no node could serve the request within {timeout:?} ({attempts} attempts); at last {reason}")]
     Unavailable {
         /// The time that the operation had.
@@ -49,15 +49,15 @@ pub enum Error {
         reason: String,
     },
 
-    /// No node knows the view that the session's context came from (410). Nothing was changed. What the session has seen cannot
-    /// be guaranteed any more: accept that by [`Session::reset`](crate::Session::reset), then repeat.
+    /// No node knows the view that the session's context came from (410). Nothing was changed. What the session has
+    /// seen cannot be guaranteed any more: accept that by [`Session::reset`](crate::Session::reset), then repeat.
     #[error(
         "the cluster no longer knows the view of this session's causal context; reset the session to go on without it"
     )]
     ContextLost,
 
-    /// A node answered something that does not follow the protocol: a wrong address, an incompatible version, a proxy in between, or a
-    /// defect. If the request was a write, its outcome is unknown.
+    /// A node answered something that does not follow the protocol: a wrong address, an incompatible version, a proxy
+    /// in between, or a defect. If the request was a write, its outcome is unknown.
     #[error("{node} gave an answer outside the protocol: {message}")]
     Protocol {
         /// The node that was asked.

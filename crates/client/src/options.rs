@@ -109,8 +109,8 @@ impl WriteOptions {
         self
     }
 
-    /// On how many replicas the write is to be. The store's default is 2, or 1 where a shard has but one replica. The write stands even if
-    /// fewer are reached: see `concern_reached` of the result.
+    /// On how many replicas the write is to be. The store's default is 2, or 1 where a shard has but one replica. The
+    /// write stands even if fewer are reached: see `concern_reached` of the result.
     #[must_use]
     pub fn concern(mut self, concern: WriteConcern) -> Self {
         self.concern = Some(concern);
@@ -120,9 +120,9 @@ impl WriteOptions {
     /// Whether to repeat the write at another node when nobody can tell whether the first took it, instead of
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
     ///
-    /// **The write may then take effect twice**, each time with a version of its own: a late repeat wins over what others wrote to the key in
-    /// between, and the result describes the last attempt only (`replaced` may be about the first, and a delete may report that the key did not exist).
-    /// Safe where this client alone writes the key.
+    /// **The write may then take effect twice**, each time with a version of its own: a late repeat wins over what
+    /// others wrote to the key in between, and the result describes the last attempt only (`replaced` may be about the
+    /// first, and a delete may report that the key did not exist). Safe where this client alone writes the key.
     #[must_use]
     pub fn retry_unknown(mut self, retry_unknown: bool) -> Self {
         self.retry_unknown = retry_unknown;

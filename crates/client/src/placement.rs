@@ -34,14 +34,24 @@ mod tests {
     fn slots_are_pinned() {
         assert_eq!(xxh3_64(b"user:1"), 0x3b57_7afd_7fed_9501);
         assert_eq!(slot(b"user:1"), 0x1501);
-        assert_eq!(slot(b""), 0x3194_u16);
+        assert_eq!(slot(b""), 0x14c2);
     }
 
     #[test]
     fn weights_are_pinned() {
-        let weights: Vec<u64> =
-            [(0, 1), (1, 1), (0, 2), (0x1501, 1), (16_383, 70_000)].map(|(s, i)| weight(s, i)).to_vec();
-        assert_eq!(weights, [0, 0, 0, 0, 0]);
+        // By the reference implementation of XXH3, over struct.pack("<HI", slot, shard_id).
+        assert_eq!(weight(0, 1), 0xeb80_3813_96a0_3037);
+        assert_eq!(weight(1, 1), 0x8556_55ec_0c17_358f);
+        assert_eq!(weight(0, 2), 0xb5c9_123f_3528_6b32);
+        assert_eq!(weight(0x1501, 1), 0xd6cd_cb39_d1c7_376d);
+        assert_eq!(weight(16_383, 70_000), 0x126c_52c1_4a23_7596);
+    }
+
+    #[test]
+    fn shards_are_pinned() {
+        let index = |key: &str| place(slot(key.as_bytes()), 1..=4);
+        let shards = ["user:1", "user:2", "user:3", "", "ä/b"].map(|key| index(key).unwrap() + 1);
+        assert_eq!(shards, [4, 2, 4, 2, 2]);
     }
 
     #[test]

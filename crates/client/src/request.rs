@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::value::{JSON, is_json};
+use crate::value::JSON;
 use crate::{Error, ReadOptions, Value, WriteOptions};
 
 /// What a key's bytes must not appear as in a path: all but the unreserved characters of RFC 3986.
@@ -41,15 +41,16 @@ impl Request {
         let mut query = Query::default();
         query.flag("raw");
         query.wait(options.wait);
-        Self::on_key(Method::GET, key, query, options.wait)
+        Self::on_key(Method::GET, key, &query, options.wait)
     }
 
     /// Writes a key.
     pub(crate) fn put(key: &str, value: Value, options: &WriteOptions) -> Result<Self, Error> {
         let mut query = Query::default();
         query.write(options);
-        // Bytes that call themselves JSON would be taken for a JSON request without it.
-        if !value.is_json() && is_json(value.content_type()) {
+        // Said always: bytes with some content types, such as those of JSON, would be taken for a JSON request without
+        // it.
+        if !value.is_json() {
             query.flag("raw");
         }
         let content_type = if value.is_json() {
@@ -60,7 +61,7 @@ impl Request {
             })?
         };
         let body = if value.is_json() { enveloped(value.as_bytes()) } else { value.into_bytes() };
-        let request = Self::on_key(Method::PUT, key, query, options.wait)?;
+        let request = Self::on_key(Method::PUT, key, &query, options.wait)?;
         Ok(Self { content_type: Some(content_type), body, writes: true, repeatable: options.retry_unknown, ..request })
     }
 
@@ -68,7 +69,7 @@ impl Request {
     pub(crate) fn delete(key: &str, options: &WriteOptions) -> Result<Self, Error> {
         let mut query = Query::default();
         query.write(options);
-        let request = Self::on_key(Method::DELETE, key, query, options.wait)?;
+        let request = Self::on_key(Method::DELETE, key, &query, options.wait)?;
         Ok(Self { writes: true, repeatable: options.retry_unknown, ..request })
     }
 
@@ -83,7 +84,7 @@ impl Request {
         Self::read(Method::GET, target)
     }
 
-    fn on_key(method: Method, key: &str, query: Query, wait: Option<Duration>) -> Result<Self, Error> {
+    fn on_key(method: Method, key: &str, query: &Query, wait: Option<Duration>) -> Result<Self, Error> {
         let text = format!("/kv-store/keys/{}{}", utf8_percent_encode(key, ESCAPED), query.0);
         let target = text
             .parse()

@@ -1,7 +1,7 @@
 //! Which node is asked when, and when to stop: failover, back-off and deadlines.
 //!
-//! The nodes are asked one after the other, a round at a time, with a pause between rounds. Every attempt and every pause ends
-//! before the operation's deadline.
+//! The nodes are asked one after the other, a round at a time, with a pause between rounds. Every attempt and every
+//! pause ends before the operation's deadline.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ impl Deadline {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// The limits of the next attempt. Half of what remains, so that a node that silently swallows packets does not cost all of it;
-    /// but a request that could not be repeated afterwards is given all of it once it is sent.
+    /// The limits of the next attempt. Half of what remains, so that a node that silently swallows packets does not
+    /// cost all of it; but a request that could not be repeated afterwards is given all of it once it is sent.
     fn limits(&self, request: &Request) -> Limits {
         let remaining = self.remaining();
         let share = (remaining / 2).max(ATTEMPT_MIN).max(request.attempt_min).min(remaining);

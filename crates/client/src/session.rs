@@ -1,18 +1,19 @@
 //! A session: operations in sequence, each seeing what those before it saw.
 
+use crate::context::HeadLimits;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::retry::Deadline;
 use crate::{Client, Context, Deleted, Error, Found, InvalidToken, ReadOptions, Value, WriteOptions, Written};
 
-/// How many bytes of a request's head contexts may take: half of what a node takes as a head by default.
-const CONTEXT_BYTES_MAX: usize = 8 << 10;
+/// Half of what a node takes as a head by default, and the number of contexts that it takes.
+const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 8 << 10, tokens: 64 };
 
 /// A session: carries its causal context from answer to request by itself.
 ///
-/// What a session has read or written, it never contradicts later: across keys, shards, nodes and view changes, and in every
-/// session that it is forked or merged into. Operations of one session run one after the other; for operations at the same time,
-/// [`fork`](Self::fork) it and [`merge`](Self::merge) the forks afterwards.
+/// What a session has read or written, it never contradicts later: across keys, shards, nodes and view changes, and in
+/// every session that it is forked or merged into. Operations of one session run one after the other; for operations
+/// at the same time, [`fork`](Self::fork) it and [`merge`](Self::merge) the forks afterwards.
 ///
 /// An operation that fails or is dropped leaves the context as it was, so that a write of unknown outcome is not in it.
 #[derive(Debug, Clone)]
@@ -104,8 +105,8 @@ impl Session {
         self.context = Context::default();
     }
 
-    /// The session as a text, for [`from_token`](Self::from_token) in another process or at another time: also a valid `Causal-Context`
-    /// header. Empty if nothing has been seen.
+    /// The session as a text, for [`from_token`](Self::from_token) in another process or at another time: also a valid
+    /// `Causal-Context` header. Empty if nothing has been seen.
     pub fn to_token(&self) -> String {
         self.context.to_string()
     }
@@ -137,11 +138,11 @@ impl Session {
         Ok(reply)
     }
 
-    /// Has a node merge tokens, until the rest fits into the head of one request: after merging many sessions. Ends, since each step turns two tokens
-    /// or more into one.
+    /// Has a node merge tokens, until the rest fits into the head of one request: after merging many sessions. Ends,
+    /// since each step turns two tokens or more into one.
     async fn fold(&mut self, deadline: Deadline) -> Result<(), Error> {
-        while self.context.header_bytes() > CONTEXT_BYTES_MAX && self.context.tokens().len() > 1 {
-            let (some, mut others) = self.context.split(CONTEXT_BYTES_MAX);
+        while !self.context.fits(HEAD_LIMITS) {
+            let (some, mut others) = self.context.split(HEAD_LIMITS);
             let merged = self.client.send(&Request::shards(), &some, deadline).await?.context()?;
             if merged.tokens().len() > 1 {
                 // More than one token in an answer: nothing to be gained by asking again.

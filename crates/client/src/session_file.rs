@@ -15,10 +15,11 @@ const FIRST_LINE: &str = "precede-session 1";
 /// The largest session file read, in bytes.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// A file that keeps a session: three lines, of what it is, its token, and the token's checksum (`xxh3_64`, as 16 hexadecimal digits).
+/// A file that keeps a session: three lines, of what it is, its token, and the token's checksum (`xxh3_64`, as 16
+/// hexadecimal digits).
 ///
-/// The calls block, for a small file only. A save replaces the file whole or not at all. Among several processes that save the same file
-/// the last one wins: use one file per sequence of operations.
+/// The calls block, for a small file only. A save replaces the file whole or not at all. Among several processes that
+/// save the same file the last one wins: use one file per sequence of operations.
 #[derive(Debug, Clone)]
 pub struct SessionFile {
     path: PathBuf,

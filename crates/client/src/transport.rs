@@ -18,7 +18,8 @@ use crate::request::Request;
 use crate::withdrawal::{RequestBody, Withdrawal};
 use crate::{Address, Context};
 
-/// For how long an unused connection is kept: less than a node keeps it, or writes would meet connections that the node is just closing.
+/// For how long an unused connection is kept: less than a node keeps it, or writes would meet connections that the
+/// node is just closing.
 const IDLE_MAX: Duration = Duration::from_secs(15);
 /// How many unused connections to one node are kept.
 const IDLE_PER_NODE_MAX: usize = 64;
@@ -56,7 +57,8 @@ impl Transport {
     pub(crate) fn new(connect_timeout: Duration, response_bytes_max: usize) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        // Shared among the addresses that a name resolves to, so that a dead one does not take the attempt's whole time.
+        // Shared among the addresses that a name resolves to, so that a dead one does not take the attempt's whole
+        // time.
         connector.set_connect_timeout(Some(connect_timeout));
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

@@ -92,7 +92,7 @@ impl Value {
 }
 
 /// Whether a content type names JSON, parameters aside.
-pub(crate) fn is_json(content_type: &str) -> bool {
+fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case(JSON)
 }

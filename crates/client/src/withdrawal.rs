@@ -1,8 +1,10 @@
-//! A request body that can be withdrawn until the connection takes it: how the client knows that a request was surely not sent.
+//! A request body that can be withdrawn until the connection takes it: how the client knows that a request was surely
+//! not sent.
 //!
 //! The HTTP machinery asks a body for its length before it writes the request's first byte, and never before it has a
-//! connection. So a body that was not asked has not been sent; and one that is withdrawn first fails when it is asked, which leaves
-//! the request incomplete for good, and no node acts on half a request. One atomic decides between the two.
+//! connection. So a body that was not asked has not been sent; and one that is withdrawn first fails when it is asked,
+//! which leaves the request incomplete for good, and no node acts on half a request. One atomic decides between the
+//! two.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use precede_core::causality::hlc::Timestamp;
 use precede_core::id::{Address, Life, NodeId, ShardId};
 use precede_core::node::Node;
 
@@ -36,6 +37,8 @@ pub struct Machine {
     pub paused: bool,
     /// The life of the process, once it has met its shard.
     pub life: Option<Life>,
+    /// When its last life started.
+    pub last_start: Option<Timestamp>,
     /// Counts wakes: an older one is out of date.
     pub generation: u64,
     /// When it will be woken; none if never.
@@ -62,6 +65,7 @@ impl Machine {
             clock,
             paused: false,
             life: None,
+            last_start: None,
             generation: 0,
             wakes_at: None,
             woken: 0,

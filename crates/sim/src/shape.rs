@@ -44,8 +44,8 @@ impl Shape {
             | Mix::TotalLoss
             | Mix::Everything => (1, 1),
         };
-        let small = dice.between(1, 12).min(dice.between(1, 12));
-        let members = small.max(least);
+        let small = dice.between(2, 12).min(dice.between(2, 12));
+        let members = if dice.chance(60) { 1 } else { small }.max(least);
         let factor = (*dice.pick(&[1, 2, 2, 2, 3, 3, 3, 4, 5])).clamp(factor_least, members);
         let spares = u64::from(members < 12 && dice.chance(125));
         let address = |at: u64| Address::parse(&format!("10.0.0.{}:8080", at + 1), None).expect("it has a host and a port");

@@ -53,6 +53,10 @@ pub(crate) struct Run {
     pub(crate) deletes: usize,
     /// Percent of the operations that time out.
     pub(crate) unknown: usize,
+    /// How many of a hundred times a write is replicated between two operations.
+    pub(crate) pace: usize,
+    /// How many of a hundred times a session goes to any replica instead of its own.
+    pub(crate) roaming: usize,
     pub(crate) bug: Option<Bug>,
 }
 
@@ -111,7 +115,7 @@ pub(crate) fn simulate(run: Run, seed: u64) -> History {
     };
     let mut history = History::default();
     for position in 0..run.operations {
-        for _ in 0..store.draw.below(3) {
+        if store.draw.percent(run.pace) {
             store.replicate_some();
         }
         let operation = store.operation(position);
@@ -156,7 +160,10 @@ impl Store {
             p if p < self.run.deletes + 40 => Action::Put { value: format!("v{position}") },
             _ => Action::Get,
         };
-        let replica = self.draw.below(self.run.replicas);
+        let replica = match self.draw.percent(self.run.roaming) {
+            true => self.draw.below(self.run.replicas),
+            false => session % self.run.replicas,
+        };
         request.outcome = self.answer(replica, &mut context, key, &request.action);
         let responded = !matches!(request.outcome, Outcome::Failed | Outcome::Unknown);
         if responded && request.carries_context {
@@ -280,7 +287,10 @@ impl Store {
 
     fn replicate_some(&mut self) {
         let (from, to) = (self.draw.below(self.run.replicas), self.draw.below(self.run.replicas));
-        self.replicate(from, to);
+        // Some links are slow, so that writes go round about and overtake.
+        if (from + 2 * to) % 3 != 1 || self.draw.percent(10) {
+            self.replicate(from, to);
+        }
         if self.draw.percent(5) {
             self.apply_late();
         }

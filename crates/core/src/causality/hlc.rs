@@ -89,11 +89,12 @@ impl Hlc {
         self.last = self.last.max(timestamp);
     }
 
-    /// The greatest timestamp that a client may name: the wall clock plus the drift, or what the cluster itself has
-    /// reached. Measured against the wall clock, so that requests cannot ratchet clocks forward (design 15.2).
+    /// The greatest timestamp that a client may name: one drift above where a clock that started without memory stands
+    /// (the wall clock plus twice the drift), or what the cluster itself has reached. Measured against the wall clock,
+    /// so that requests cannot ratchet clocks forward (design 15.2).
     #[must_use]
     pub fn acceptable(&self, wall: WallTime, drift_max: Duration) -> Timestamp {
-        self.last.max(Timestamp::from_wall(wall).later_by(drift_max))
+        self.last.max(Timestamp::from_wall(wall).later_by(drift_max * 3))
     }
 }
 
@@ -130,6 +131,6 @@ mod tests {
             let greatest = clock.acceptable(wall, drift);
             clock.receive(greatest);
         }
-        assert_eq!(clock.last(), Timestamp::from_wall(wall).later_by(drift));
+        assert_eq!(clock.last(), Timestamp::from_wall(wall).later_by(drift * 3));
     }
 }

@@ -29,7 +29,9 @@ pub enum TokenError {
     #[error("causal context is malformed: send it exactly as it was received")]
     Malformed,
     /// The checksum does not fit: damaged on the way, or issued by another cluster.
-    #[error("causal context is damaged or belongs to another cluster: send it exactly as it was received from this one")]
+    #[error(
+        "causal context is damaged or belongs to another cluster: send it exactly as it was received from this one"
+    )]
     Checksum,
     /// Issued by a newer version of the program.
     #[error("causal context has the unknown format version {0}")]
@@ -196,6 +198,9 @@ mod tests {
             let damaged = String::from_utf8(damaged).unwrap();
             assert!(decode(&damaged, 1).is_err(), "byte {at}");
         }
-        assert_eq!(decode(&"A".repeat(CONTEXT_TOKEN_BYTES_MAX + 1), 1), Err(TokenError::TooLong(CONTEXT_TOKEN_BYTES_MAX + 1)));
+        assert_eq!(
+            decode(&"A".repeat(CONTEXT_TOKEN_BYTES_MAX + 1), 1),
+            Err(TokenError::TooLong(CONTEXT_TOKEN_BYTES_MAX + 1))
+        );
     }
 }

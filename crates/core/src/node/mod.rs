@@ -187,8 +187,12 @@ impl Node {
         }
         self.run_membership(now, effects);
         self.settle(now, effects);
-        self.send_frames(effects, false);
         self.run_pending(now, effects);
+        if self.progress {
+            // Pending writes were taken: they obey the same bounds, and go out in the same step.
+            self.settle(now, effects);
+        }
+        self.send_frames(effects, false);
         self.run_acks(now, effects);
     }
 
@@ -248,14 +252,8 @@ impl Node {
 
     fn send(&self, to: NodeId, body: Message, effects: &mut Effects) {
         let life = self.replica.as_ref().and_then(|replica| replica.origin).map(|origin| origin.start);
-        let envelope = Envelope {
-            cluster: self.cluster,
-            view: self.view.id,
-            from: self.me,
-            life,
-            clock: self.clock.last(),
-            body,
-        };
+        let envelope =
+            Envelope { cluster: self.cluster, view: self.view.id, from: self.me, life, clock: self.clock.last(), body };
         effects.push(Effect::Send { to, envelope: Box::new(envelope) });
     }
 

@@ -92,9 +92,10 @@ impl Node {
         }
         let Some(replica) = &self.replica else { return };
         let lives = replica.lives.all();
-        let agreed = self.peers.values().all(|peer| {
-            peer.status.as_ref().is_some_and(|status| !status.recovered && status.lives == lives)
-        });
+        let agreed = self
+            .peers
+            .values()
+            .all(|peer| peer.status.as_ref().is_some_and(|status| !status.recovered && status.lives == lives));
         let missing = self.peers.iter().find(|(node, peer)| peer.up && !replica.lives.has_synced(**node)).map(|p| *p.0);
         match missing {
             Some(node) if self.peers.get(&node).is_some_and(|peer| peer.status.is_some()) => {
@@ -113,9 +114,11 @@ impl Node {
         replica.recovered = true;
         self.progress = true;
         let members = &replica.members;
-        let remembered = self.stability.words().iter().any(|(node, covered)| {
-            members.contains(node) && *covered > self.view.id.activation
-        });
+        let remembered = self
+            .stability
+            .words()
+            .iter()
+            .any(|(node, covered)| members.contains(node) && *covered > self.view.id.activation);
         effects.push(Effect::Event(Event::Recovered { entries: replica.table().live() }));
         if remembered {
             effects.push(Effect::Event(Event::ShardMemoryLost));
@@ -126,7 +129,7 @@ impl Node {
     /// Recovered: sync from a peer that has what no stream will deliver.
     fn seek_relay(&mut self, now: Now, effects: &mut Effects) {
         let needs: Vec<(NodeId, bool, bool)> =
-            self.peers.iter().map(|(node, _)| (*node, self.needs(*node), self.needs_full(*node))).collect();
+            self.peers.keys().map(|node| (*node, self.needs(*node), self.needs_full(*node))).collect();
         let patience = self.config.cluster.heartbeat;
         let mut chosen = None;
         for (node, needed, full) in needs {
@@ -152,7 +155,8 @@ impl Node {
 
     /// Whether a peer has writes that their origin does not deliver itself, or must be synced from before lives close.
     fn needs(&self, node: NodeId) -> bool {
-        let (Some(replica), Some(status)) = (&self.replica, self.peers.get(&node).and_then(|p| p.status.as_ref())) else {
+        let (Some(replica), Some(status)) = (&self.replica, self.peers.get(&node).and_then(|p| p.status.as_ref()))
+        else {
             return false;
         };
         let closed = replica.lives.closed();
@@ -160,9 +164,10 @@ impl Node {
             there > here.max(origin.start) && !is_closed(closed, origin) && !self.delivers(origin)
         };
         status.applied.iter().any(|(origin, there)| ahead(origin, there, replica.applied.get(origin)))
-            || status.seen.iter().any(|(origin, there)| {
-                ahead(origin, there, replica.seen.get(origin).max(replica.applied.get(origin)))
-            })
+            || status
+                .seen
+                .iter()
+                .any(|(origin, there)| ahead(origin, there, replica.seen.get(origin).max(replica.applied.get(origin))))
             || replica.lives.needs_sync_from(node, status, &replica.members)
     }
 

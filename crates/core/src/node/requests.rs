@@ -40,20 +40,26 @@ impl Node {
     }
 
     /// Takes a request: answers it, lets it wait, or forwards it.
-    fn take(&mut self, now: Now, mut pending: Pending, effects: &mut Effects) {
+    pub(super) fn take(&mut self, now: Now, mut pending: Pending, effects: &mut Effects) {
         let refusal = match self.owns(&pending.request.action) {
             false if matches!(pending.source, Source::Router { .. }) => Some(Refusal::NotOwner),
             false => None,
             true => self.judge(now, &pending.request),
         };
-        if let Some(refusal) = refusal {
+        pending.from_future = matches!(refusal, Some(Refusal::ContextFromTheFuture { .. }));
+        if let Some(refusal) = refusal
+            && !pending.from_future
+        {
             self.refuse(pending.source, pending.request.context, refusal, effects);
             return;
         }
-        if self.answer_from_table(now, &pending, effects) {
+        if pending.from_future {
+            let patience = self.config.cluster.context_wait;
+            pending.local_until = Some((now.monotonic + patience).min(pending.deadline));
+            pending.forward_at = None;
+        } else if self.answer_from_table(now, &pending, effects) {
             return;
-        }
-        if self.owns(&pending.request.action) {
+        } else if self.owns(&pending.request.action) {
             self.clock.receive(pending.request.context.greatest());
             if self.has_life() {
                 let (patience, forward_after) = self.patience(&pending);
@@ -107,7 +113,7 @@ impl Node {
     }
 
     /// Refuses what no waiting can make right.
-    fn judge(&self, now: Now, request: &Request) -> Option<Refusal> {
+    pub(super) fn judge(&self, now: Now, request: &Request) -> Option<Refusal> {
         let greatest = request.context.greatest();
         let limit = self.config.cluster.clock_drift_max;
         if greatest > self.clock.acceptable(now.wall, limit) && self.has_life() {
@@ -158,9 +164,8 @@ impl Node {
     /// `recovery_timeout`; then 7.2 alone decides.
     fn may_read(&self, now: Now, context: &Context) -> bool {
         let Some(replica) = &self.replica else { return false };
-        let alone = || {
-            now.monotonic.since(self.started) >= self.config.cluster.recovery_timeout && !self.has_recovered_peer()
-        };
+        let alone =
+            || now.monotonic.since(self.started) >= self.config.cluster.recovery_timeout && !self.has_recovered_peer();
         replica.satisfies(context) && (replica.recovered || alone())
     }
 
@@ -302,11 +307,9 @@ impl Node {
         if self.acks.is_empty() {
             return;
         }
-        let has_life = |node: &NodeId| {
-            self.replica.as_ref().is_some_and(|replica| replica.lives.newest(*node).is_some())
-        };
-        let able: Vec<NodeId> =
-            self.peers.keys().copied().filter(|node| self.is_up(*node) && has_life(node)).collect();
+        let has_life =
+            |node: &NodeId| self.replica.as_ref().is_some_and(|replica| replica.lives.newest(*node).is_some());
+        let able: Vec<NodeId> = self.peers.keys().copied().filter(|node| self.is_up(*node) && has_life(node)).collect();
         let done = self.acks.take_done(now.monotonic, &able);
         for write in done {
             self.answer_write(write, effects);
@@ -350,12 +353,7 @@ impl Node {
     }
 }
 
-fn pending(
-    source: Source,
-    request: Request,
-    deadline: crate::time::Instant,
-    write_id: Option<WriteId>,
-) -> Pending {
+fn pending(source: Source, request: Request, deadline: crate::time::Instant, write_id: Option<WriteId>) -> Pending {
     Pending {
         source,
         request,
@@ -368,6 +366,7 @@ fn pending(
         forward_at: Some(crate::time::Instant::default()),
         tried: Vec::new(),
         attempts: Vec::new(),
+        from_future: false,
         refused: None,
         unknown: false,
     }

@@ -39,6 +39,9 @@ impl Node {
     }
 
     fn advance(&mut self, now: Now, key: u64, mut pending: Pending, effects: &mut Effects) -> Option<Pending> {
+        if pending.from_future {
+            return self.await_time(now, pending, effects);
+        }
         if self.answer_from_table(now, &pending, effects) {
             return None;
         }
@@ -66,6 +69,25 @@ impl Node {
             return None;
         }
         Some(pending)
+    }
+
+    /// A context may be ahead of this clock because the cluster's word has not come yet: it is given a moment. If the
+    /// time never comes it is refused, and no clock has moved (design 4.2).
+    fn await_time(&mut self, now: Now, mut pending: Pending, effects: &mut Effects) -> Option<Pending> {
+        match self.judge(now, &pending.request) {
+            Some(Refusal::ContextFromTheFuture { .. }) if pending.next_deadline() > now.monotonic => Some(pending),
+            Some(refusal) => {
+                self.refuse(pending.source, pending.request.context, refusal, effects);
+                None
+            }
+            None => {
+                pending.from_future = false;
+                pending.local_until = None;
+                pending.forward_at = Some(now.monotonic);
+                self.take(now, pending, effects);
+                None
+            }
+        }
     }
 
     /// Marks the tries whose time is up. A write is tried elsewhere only above every timestamp that it may have got.
@@ -185,6 +207,8 @@ impl Node {
             }
         };
         match refusal {
+            // What an earlier try did is not undone by a refusal of this one.
+            Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost if pending.unknown => pending.forward_at = None,
             Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost => {
                 self.finish_forwarded(&pending, reply, effects);
                 return;

@@ -171,10 +171,7 @@ mod tests {
     #[test]
     fn an_impossible_view_is_refused_by_name() {
         assert_eq!(View::bootstrap(&addresses(2), 0).unwrap_err(), ViewError::NoReplicas);
-        assert_eq!(
-            View::bootstrap(&addresses(2), 3).unwrap_err(),
-            ViewError::TooFewMembers { members: 2, factor: 3 }
-        );
+        assert_eq!(View::bootstrap(&addresses(2), 3).unwrap_err(), ViewError::TooFewMembers { members: 2, factor: 3 });
         let mut twice = addresses(2);
         twice.push(twice[0].clone());
         assert_eq!(View::bootstrap(&twice, 1).unwrap_err(), ViewError::Duplicate(twice[0].clone()));

@@ -142,12 +142,19 @@ impl Lives {
 
     /// Closes the former lives that all agree on (design 10.4). `mine` is this replica's own status; `statuses` are the
     /// last ones of the others, each from the newest life known of its sender.
-    pub fn close(&mut self, me: NodeId, mine: &Status, statuses: &BTreeMap<NodeId, &Status>, members: &[NodeId]) -> Vec<ClosedLives> {
+    pub fn close(
+        &mut self,
+        me: NodeId,
+        mine: &Status,
+        statuses: &BTreeMap<NodeId, &Status>,
+        members: &[NodeId],
+    ) -> Vec<ClosedLives> {
         let agreed = mine.recovered
             && members.iter().all(|node| self.newest.contains_key(node))
-            && members.iter().filter(|node| **node != me).all(|node| {
-                statuses.get(node).is_some_and(|status| status.recovered && status.lives == mine.lives)
-            });
+            && members
+                .iter()
+                .filter(|node| **node != me)
+                .all(|node| statuses.get(node).is_some_and(|status| status.recovered && status.lives == mine.lives));
         if !agreed {
             return Vec::new();
         }

@@ -73,8 +73,7 @@ impl Replica {
     /// An empty replica of `shard`.
     #[must_use]
     pub fn new(me: NodeId, view: &View, shard: ShardId, seed: u64, window_bytes_max: usize) -> Self {
-        let members =
-            view.members().filter(|(_, _, of)| *of == shard).map(|(node, _, _)| node).collect();
+        let members = view.members().filter(|(_, _, of)| *of == shard).map(|(node, _, _)| node).collect();
         let visible = Visible::default().into();
         Self {
             me,
@@ -315,7 +314,10 @@ impl Replica {
     }
 
     /// Takes over closed lives, if this replica may; forgets what they no longer need.
-    pub fn merge_closed(&mut self, closed: &[crate::wire::message::ClosedLives]) -> Vec<crate::wire::message::ClosedLives> {
+    pub fn merge_closed(
+        &mut self,
+        closed: &[crate::wire::message::ClosedLives],
+    ) -> Vec<crate::wire::message::ClosedLives> {
         if !self.recovered {
             return Vec::new();
         }

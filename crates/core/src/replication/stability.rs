@@ -20,7 +20,10 @@ impl Stability {
     /// Nothing is known to be stable.
     #[must_use]
     pub fn new(view: &View) -> Self {
-        Self { covered: view.members().map(|(node, _, _)| (node, view.id.activation)).collect(), stable: view.id.activation }
+        Self {
+            covered: view.members().map(|(node, _, _)| (node, view.id.activation)).collect(),
+            stable: view.id.activation,
+        }
     }
 
     /// A member's `covered`, from itself or by hearsay; words of strangers are ignored.

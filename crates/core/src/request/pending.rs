@@ -61,6 +61,9 @@ pub struct Pending {
     pub tried: Vec<NodeId>,
     /// Tries not answered.
     pub attempts: Vec<Attempt>,
+    /// Its context names a time further ahead than this node accepts: it waits for word from the cluster that the time
+    /// has come.
+    pub from_future: bool,
     /// The last refusal.
     pub refused: Option<Refusal>,
     /// For a write: whether a try was sent whose fate is unknown.
@@ -72,7 +75,9 @@ impl Pending {
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
         let attempts = self.attempts.iter().filter(|attempt| !attempt.given_up).map(|attempt| attempt.until);
-        attempts.chain(self.local_until).chain(self.forward_at).fold(self.deadline, Instant::min)
+        // While a node is being tried, the next one waits for it.
+        let forward_at = self.forward_at.filter(|_| !self.is_trying());
+        attempts.chain(self.local_until).chain(forward_at).fold(self.deadline, Instant::min)
     }
 
     /// Whether a node is being tried that has not been given up.

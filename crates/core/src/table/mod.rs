@@ -226,10 +226,7 @@ mod tests {
     fn contents(table: &Table) -> Vec<(Vec<u8>, Version, Option<Vec<u8>>)> {
         let walk = table.walk(0, usize::MAX, usize::MAX, Entry::content_bytes);
         assert!(walk.next.is_none());
-        walk.entries
-            .iter()
-            .map(|e| (e.key().to_vec(), table.version(e), e.value().map(|v| v.bytes.to_vec())))
-            .collect()
+        walk.entries.iter().map(|e| (e.key().to_vec(), table.version(e), e.value().map(|v| v.bytes.to_vec()))).collect()
     }
 
     #[test]

@@ -28,10 +28,11 @@ impl World {
             self.object(Rule::Bounded, format!("{} answers #{id}, which another was asked", letter(at)));
         }
         let about = || format!("#{id} at {} {:?}", letter(at), pending.request.action);
-        self.judge(Rule::Live, live::answer(pending.must, &reply.outcome), about);
+        let must = if self.clock_lost { live::Must::Not } else { pending.must };
+        self.judge(Rule::Live, live::answer(must, &reply.outcome), about);
         self.judge(Rule::Causal, causal::context(&pending.request.context, &reply.context), about);
         self.judge(Rule::Bounded, bounded::context(reply.context.entries.len()), about);
-        if let Purpose::Probe { last: true } = pending.purpose {
+        if pending.purpose == (Purpose::Probe { last: true }) && !self.clock_lost {
             self.judge(Rule::EmptyWindow, empty_window::context(&reply.context), about);
         }
         if let Some(issue) = pending.issue

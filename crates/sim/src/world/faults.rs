@@ -39,6 +39,7 @@ impl World {
             Fault::Jump { node, by_ms } => {
                 let clock = &mut self.machines[node].clock;
                 clock.skew_ms = (clock.skew_ms + by_ms).clamp(-self.shape.skew_ms_max, self.shape.skew_ms_max);
+                self.skew_ms_high = self.skew_ms_high.max(clock.skew_ms);
             }
         }
     }

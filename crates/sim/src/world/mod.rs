@@ -114,6 +114,11 @@ pub struct World {
     /// Forwarded writes by router and number: the key, and the value of a put.
     forwards: BTreeMap<(usize, u64), (usize, Option<Bytes>)>,
     crash_planned: bool,
+    /// How far ahead any wall clock ever was.
+    skew_ms_high: i64,
+    /// A shard lost all memory while its clocks were set back, so that a life began below a former one, or the whole cluster
+    /// did: contexts that name what was before may be refused from then on. The one assumption on clocks was broken.
+    clock_lost: bool,
     samples: usize,
     effects: Effects,
     digest: Xxh3,
@@ -163,6 +168,8 @@ impl World {
             requests: 0,
             forwards: BTreeMap::new(),
             crash_planned: false,
+            skew_ms_high: i64::MIN,
+            clock_lost: false,
             samples: 0,
             effects: Effects::new(),
             digest: Xxh3::new(),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use precede_core::config::Config;
 use precede_core::effect::Effect;
 use precede_core::event::Event as NodeEvent;
-use precede_core::id::NodeId;
+use precede_core::id::{Life, NodeId};
 use precede_core::input::Input;
 use precede_core::node::Node;
 use precede_core::wire::codec;
@@ -12,11 +12,14 @@ use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::request::Reply;
 
 use crate::clock::Clock;
-use crate::machine::Waiting;
+use crate::machine::{Machine, Waiting};
 use crate::queue::Event;
 use crate::trace::{letter, sketch};
 use crate::violation::Rule;
 use crate::world::{MILLISECOND, World};
+
+/// The drift that clusters allow clients: no mix sets clocks back by more, but for one.
+const DRIFT_MS: i64 = 60_000;
 
 impl World {
     /// Starts a process where none runs.
@@ -29,6 +32,7 @@ impl World {
         machine.boots += 1;
         machine.life = None;
         machine.clock = Clock::new(self.now, offset, drift, skew_ms.unwrap_or(machine.clock.skew_ms));
+        self.skew_ms_high = self.skew_ms_high.max(machine.clock.skew_ms);
         let mut config = Config::new(machine.address.clone(), self.shape.view.clone(), seed);
         if let Some(bytes) = self.shape.window_bytes_max {
             config.window_bytes_max = bytes;
@@ -94,8 +98,13 @@ impl World {
         if machine.may_wake(self.now) {
             self.step(at, Input::Tick);
         } else {
-            self.object(Rule::Bounded, format!("{} wakes without end", letter(at)));
-            self.machines[at].woken_in = 0;
+            let machine = &mut self.machines[at];
+            machine.woken_in = 0;
+            let now = machine.clock.read(self.now);
+            let due = machine.node.as_ref().and_then(Node::next_deadline);
+            let report = machine.node.as_ref().map(|node| node.report(now));
+            let what = format!("{} wakes without end: now {now:?}, due {due:?}, {report:?}", letter(at));
+            self.object(Rule::Bounded, what);
         }
     }
 
@@ -166,7 +175,7 @@ impl World {
             self.trace.line(self.now, format_args!("{}! {event:?}", letter(at)));
         }
         match event {
-            NodeEvent::Met { life, .. } => self.machines[at].life = Some(*life),
+            NodeEvent::Met { life, .. } => self.begin_life(at, *life),
             NodeEvent::DigestMismatch(peer) => {
                 let what = format!("{} and {peer:?} have equal vectors and different entries", letter(at));
                 self.object(Rule::Convergent, what);
@@ -191,6 +200,23 @@ impl World {
             | NodeEvent::FormerLifeRefused(_)
             | NodeEvent::ClockAhead { .. } => {}
         }
+    }
+
+    /// A life begins. It must start above the former lives of its address, unless nobody in its shard remembers them and its
+    /// clock was set back: then what names those is not to be satisfied ever.
+    fn begin_life(&mut self, at: usize, life: Life) {
+        let (shard, skew_ms) = (self.machines[at].shard, self.machines[at].clock.skew_ms);
+        let remembered = |machine: &Machine| machine.life.is_some() && machine.shard == shard;
+        let alone = !self.machines.iter().any(remembered);
+        let nobody = self.machines.iter().all(|machine| machine.life.is_none());
+        let machine = &mut self.machines[at];
+        machine.life = Some(life);
+        let back = machine.last_start.replace(life.start).is_some_and(|last| life.start <= last);
+        if back && !alone {
+            self.object(Rule::Sound, format!("{} begins {life:?}, not above its former lives", letter(at)));
+        }
+        let set_back = self.shape.skew_ms_max > DRIFT_MS && skew_ms < self.skew_ms_high;
+        self.clock_lost |= back || (nobody && self.requests > 0 && set_back);
     }
 
     fn digest_bytes(&mut self, at: usize, kind: u8, bytes: &[u8]) {

@@ -1,0 +1,203 @@
+//! The driver: gives the core its time and its inputs, and executes its effects in order.
+//!
+//! One short lock around the node; it is never held across an await. A request whose answer is among the effects of its
+//! own step is answered on the thread that asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use precede_core::config::{ClusterConfig, Config};
+use precede_core::effect::{Effect, Effects};
+use precede_core::id::{Address, NodeId, ShardId};
+use precede_core::input::{Input, RequestId};
+use precede_core::node::{Node, NodeReport};
+use precede_core::placement::view::View;
+use precede_core::reader::Reader;
+use precede_core::time::Instant;
+use precede_core::wire::message::Envelope;
+use precede_core::wire::request::{Reply, Request};
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock::Clock;
+use crate::events;
+use crate::peer::outbox::Outboxes;
+
+/// A deadline that has passed already is looked at again after this, so that no mistake can make the timer spin.
+const TICK_MIN: Duration = Duration::from_millis(1);
+/// Without a deadline the timer looks again after this.
+const TICK_MAX: Duration = Duration::from_secs(1);
+
+/// One node, running.
+pub(crate) struct Driver {
+    state: Mutex<State>,
+    clock: Clock,
+    reader: Option<Reader>,
+    timer: Notify,
+    /// Messages on their way out.
+    pub(crate) outboxes: Outboxes,
+    /// Fires when the core wants the process to end.
+    pub(crate) stop: Notify,
+    /// This node's address.
+    pub(crate) address: Address,
+    /// This node's short name.
+    pub(crate) me: NodeId,
+    /// The cluster's fingerprint.
+    pub(crate) fingerprint: u64,
+    /// The cluster's settings.
+    pub(crate) cluster: ClusterConfig,
+}
+
+struct State {
+    node: Node,
+    effects: Effects,
+    asked: HashMap<RequestId, oneshot::Sender<Box<Reply>>>,
+    last_id: u64,
+    /// What the timer sleeps until.
+    armed: Instant,
+}
+
+/// The answer to a request: here already, or to come.
+pub(crate) enum Answer {
+    /// It is here.
+    Now(Box<Reply>),
+    /// It comes, no later than the request's deadline.
+    Later(oneshot::Receiver<Box<Reply>>),
+}
+
+impl Driver {
+    /// A node that has just started.
+    pub(crate) fn new(config: Config) -> Self {
+        let clock = Clock::start();
+        let (address, cluster) = (config.address.clone(), config.cluster.clone());
+        let node = Node::new(config, clock.now());
+        let reader = node.reader();
+        Self {
+            clock,
+            reader,
+            timer: Notify::new(),
+            outboxes: Outboxes::default(),
+            stop: Notify::new(),
+            me: address.node_id(),
+            address,
+            fingerprint: cluster.fingerprint(),
+            cluster,
+            state: Mutex::new(State {
+                node,
+                effects: Effects::new(),
+                asked: HashMap::new(),
+                last_id: 0,
+                armed: Instant(u64::MAX),
+            }),
+        }
+    }
+
+    /// Asks the node.
+    pub(crate) fn ask(&self, request: Request) -> Answer {
+        let mut state = self.state.lock();
+        state.last_id += 1;
+        let id = RequestId(state.last_id);
+        match self.step(&mut state, Input::Request { id, request }, Some(id)) {
+            Some(reply) => Answer::Now(reply),
+            None => {
+                let (sender, receiver) = oneshot::channel();
+                state.asked.insert(id, sender);
+                Answer::Later(receiver)
+            }
+        }
+    }
+
+    /// Messages have arrived.
+    pub(crate) fn receive(&self, envelopes: impl Iterator<Item = Envelope>) {
+        let mut state = self.state.lock();
+        for envelope in envelopes {
+            self.step(&mut state, Input::Message(Box::new(envelope)), None);
+        }
+    }
+
+    /// A link to a node is there.
+    pub(crate) fn connected(&self, node: NodeId) {
+        self.step(&mut self.state.lock(), Input::Connected(node), None);
+    }
+
+    /// A link to a node is lost or cannot be made.
+    pub(crate) fn disconnected(&self, node: NodeId) {
+        self.step(&mut self.state.lock(), Input::Disconnected(node), None);
+    }
+
+    /// The concurrent read path; none for a spare.
+    pub(crate) fn reader(&self) -> Option<&Reader> {
+        self.reader.as_ref()
+    }
+
+    /// The current view. Cheap to clone.
+    pub(crate) fn view(&self) -> View {
+        self.state.lock().node.view().clone()
+    }
+
+    /// The shard that this node holds; none for a spare.
+    pub(crate) fn shard(&self) -> Option<ShardId> {
+        self.state.lock().node.shard()
+    }
+
+    /// The node's state, for probes.
+    pub(crate) fn report(&self) -> NodeReport {
+        self.state.lock().node.report(self.clock.now())
+    }
+
+    /// Whether no live peer lacks a write of this node.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.state.lock().node.drained()
+    }
+
+    /// Gives the node its ticks. Never ends.
+    pub(crate) async fn run_timer(self: Arc<Self>) {
+        loop {
+            let sleep = self.tick();
+            tokio::select! {
+                () = tokio::time::sleep(sleep) => {}
+                () = self.timer.notified() => {}
+            }
+        }
+    }
+
+    /// One tick; returns how long to sleep.
+    fn tick(&self) -> Duration {
+        let mut state = self.state.lock();
+        let due = state.node.next_deadline().is_none_or(|deadline| deadline <= self.clock.monotonic());
+        if due {
+            self.step(&mut state, Input::Tick, None);
+        }
+        let now = self.clock.monotonic();
+        let sleep = state.node.next_deadline().map_or(TICK_MAX, |at| at.since(now)).clamp(TICK_MIN, TICK_MAX);
+        state.armed = now + sleep;
+        sleep
+    }
+
+    /// Advances the node and executes the effects in order. Returns the answer to `mine` if it is among them.
+    fn step(&self, state: &mut State, input: Input, mine: Option<RequestId>) -> Option<Box<Reply>> {
+        let now = self.clock.now();
+        let mut answer = None;
+        let mut effects = std::mem::take(&mut state.effects);
+        state.node.step(now, input, &mut effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Send { to, envelope } => self.outboxes.send(to, envelope),
+                Effect::Reply { id, reply } if Some(id) == mine => answer = Some(reply),
+                Effect::Reply { id, reply } => {
+                    // Nobody listens any more if the client has gone.
+                    let _ = state.asked.remove(&id).map(|sender| sender.send(reply));
+                }
+                Effect::Event(event) => events::log(&event, state.node.view()),
+                Effect::Stop => self.stop.notify_one(),
+            }
+        }
+        state.effects = effects;
+        if state.node.next_deadline().is_some_and(|deadline| deadline + TICK_MIN < state.armed) {
+            state.armed = now.monotonic;
+            self.timer.notify_one();
+        }
+        answer
+    }
+}

@@ -1,0 +1,197 @@
+//! Bodies of requests: read within limits of size, time and memory, and parsed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use crate::http::errors::Failure;
+
+/// Bytes of bodies in memory at once, over all requests. What is sent beyond is refused with 503.
+const BUDGET_BYTES: usize = 64 << 20;
+/// Nesting of a value. Deeper ones would break the parsers of those who read them.
+const DEPTH_MAX: usize = 127;
+
+/// Counts the bytes of bodies in memory.
+#[derive(Debug, Default)]
+pub(crate) struct BodyBudget(AtomicUsize);
+
+/// A part of the budget, given back when dropped.
+struct Held<'a> {
+    budget: &'a BodyBudget,
+    bytes: usize,
+}
+
+impl Held<'_> {
+    fn grow(&mut self, by: usize) -> Result<(), Failure> {
+        self.bytes += by;
+        if self.budget.0.fetch_add(by, Ordering::Relaxed) + by > BUDGET_BYTES {
+            return Err(Failure::unavailable("this node is receiving too much at once").closing());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Reads a body. What its `Content-Length` admits to be too large is refused before a byte of it is read.
+pub(crate) async fn read(
+    budget: &BodyBudget,
+    body: Incoming,
+    bytes_max: usize,
+    time_max: Duration,
+) -> Result<Bytes, Failure> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large(bytes_max));
+    }
+    match timeout(time_max, collect(budget, body, bytes_max)).await {
+        Ok(result) => result,
+        Err(_) => {
+            Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time").closing())
+        }
+    }
+}
+
+async fn collect(budget: &BodyBudget, mut body: Incoming, bytes_max: usize) -> Result<Bytes, Failure> {
+    let mut held = Held { budget, bytes: 0 };
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Failure::bad("Failed to parse request body").closing())?.into_data() else {
+            continue;
+        };
+        if first.len() + rest.len() + data.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        held.grow(data.len())?;
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+            continue;
+        }
+        if !first.is_empty() {
+            rest.reserve(first.len() + data.len());
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&data);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+fn too_large(bytes_max: usize) -> Failure {
+    let error = format!("Request body is too large: the limit is {bytes_max} bytes");
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, error).closing()
+}
+
+/// The fields of a body that the store looks at, as their texts. Others are ignored; of repeated ones the last counts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fields<'a> {
+    /// `value`.
+    pub(crate) value: Option<&'a str>,
+    /// `causal-context`.
+    pub(crate) context: Option<&'a str>,
+}
+
+/// Parses a body: a JSON object, or nothing.
+pub(crate) fn parse(body: &[u8]) -> Result<Fields<'_>, Failure> {
+    let text = std::str::from_utf8(body).map_err(|_| unparsable())?;
+    if text.trim_ascii().is_empty() {
+        return Ok(Fields::default());
+    }
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|_| unparsable())?;
+    match fields.value {
+        Some(value) if depth(value) > DEPTH_MAX => Err(unparsable()),
+        Some(_) | None => Ok(fields),
+    }
+}
+
+fn unparsable() -> Failure {
+    Failure::bad("Failed to parse request body")
+}
+
+/// How deep a JSON text is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    match &*name {
+                        "value" => fields.value = Some(map.next_value::<&RawValue>()?.get()),
+                        "causal-context" => fields.context = Some(map.next_value::<&RawValue>()?.get()),
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_text_and_others_are_ignored() {
+        let body = br#" {"x": [1], "value": {"a" : 1.50}, "causal-context": {}, "\u0076alue": "z"} "#;
+        assert_eq!(parse(body).unwrap(), Fields { value: Some("\"z\""), context: Some("{}") });
+        assert_eq!(parse(br#"{"value": {"a" : 1.50}}"#).unwrap().value, Some(r#"{"a" : 1.50}"#));
+        assert_eq!(parse(b" \n").unwrap(), Fields::default());
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for body in [&b"["[..], b"[]", b"1", b"null", b"{\"value\":}", b"{\"value\":1}x", b"{\"value\":\"\xff\"}"] {
+            assert!(parse(body).is_err(), "{body:?}");
+        }
+        let nested = |depth| format!("{{\"value\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(nested(DEPTH_MAX).as_bytes()).is_ok());
+        assert!(parse(nested(DEPTH_MAX + 1).as_bytes()).is_err());
+        assert!(parse(nested(1_000_000).as_bytes()).is_err());
+        assert!(parse(format!("{{\"value\":\"{}\"}}", "[\\\"".repeat(1000)).as_bytes()).is_ok());
+    }
+}

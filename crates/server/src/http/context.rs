@@ -1,0 +1,135 @@
+//! The causal context of a request: from headers and from the body, merged.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use precede_core::causality::context::Context;
+use precede_core::causality::token;
+use precede_core::limits::{CONTEXT_ENTRIES_MAX, CONTEXTS_PER_REQUEST_MAX};
+use serde::Deserialize;
+
+use crate::http::errors::Failure;
+use crate::http::reply::CAUSAL_CONTEXT;
+
+/// Contexts being merged.
+pub(crate) struct Merger {
+    /// The union so far.
+    pub(crate) context: Context,
+    cluster: u64,
+    count: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Wire<'a> {
+    Many(#[serde(borrow)] Vec<Option<One<'a>>>),
+    One(#[serde(borrow)] One<'a>),
+}
+
+#[derive(Deserialize)]
+struct One<'a> {
+    #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
+}
+
+impl Merger {
+    /// Nothing merged yet.
+    pub(crate) fn new(cluster: u64) -> Self {
+        Self { context: Context::default(), cluster, count: 0 }
+    }
+
+    /// Merges the headers: each may hold several tokens, separated by commas.
+    pub(crate) fn add_headers(&mut self, headers: &HeaderMap) -> Result<(), Failure> {
+        for header in headers.get_all(CAUSAL_CONTEXT) {
+            let text = header.to_str().map_err(|_| malformed("the header is not visible ASCII"))?;
+            for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
+                self.add_token(token)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges the field `causal-context` of a body: null, an object, or a list of objects.
+    pub(crate) fn add_json(&mut self, text: &str) -> Result<(), Failure> {
+        if text == "null" || text == "{}" {
+            return Ok(());
+        }
+        if let Some(token) = plain_token(text) {
+            return self.add_token(token);
+        }
+        let expected = || malformed("it must be an object as the store gave it, or a list of such objects");
+        let wire = serde_json::from_str(text).map_err(|_| expected())?;
+        let contexts = match wire {
+            Wire::One(one) => vec![Some(one)],
+            Wire::Many(many) => many,
+        };
+        for one in contexts.into_iter().flatten() {
+            match one.token {
+                Some(token) if token.is_empty() => {}
+                Some(token) => self.add_token(&token)?,
+                None if is_empty_object(text) || text.starts_with('[') => {}
+                None => return Err(expected()),
+            }
+        }
+        Ok(())
+    }
+
+    fn add_token(&mut self, token: &str) -> Result<(), Failure> {
+        self.count += 1;
+        if self.count > CONTEXTS_PER_REQUEST_MAX {
+            return Err(malformed(&format!("more than {CONTEXTS_PER_REQUEST_MAX} contexts in one request")));
+        }
+        let context = token::decode(token, self.cluster).map_err(|error| malformed(&error.to_string()))?;
+        let mut merged = self.context.clone();
+        merged.merge(&context);
+        if merged.entries.len() > CONTEXT_ENTRIES_MAX {
+            return Err(malformed(&format!("more than {CONTEXT_ENTRIES_MAX} entries")));
+        }
+        self.context = merged;
+        Ok(())
+    }
+}
+
+/// The token of `{"token":"…"}` as the store writes it, without a parser.
+fn plain_token(text: &str) -> Option<&str> {
+    let token = text.strip_prefix("{\"token\":\"")?.strip_suffix("\"}")?;
+    token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_').then_some(token)
+}
+
+fn is_empty_object(text: &str) -> bool {
+    text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|inner| inner.trim().is_empty())
+}
+
+fn malformed(why: &str) -> Failure {
+    Failure::bad(format!("Malformed causal-context: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use precede_core::causality::hlc::Timestamp;
+
+    fn merged(json: &str) -> Result<Context, String> {
+        let mut merger = Merger::new(7);
+        merger.add_json(json).map_err(|failure| failure.error)?;
+        Ok(merger.context)
+    }
+
+    #[test]
+    fn empty_forms_are_empty_and_lists_are_merged() {
+        for json in ["null", "{}", "{ }", "[]", "[{},null]", r#"{"token":""}"#] {
+            assert_eq!(merged(json).unwrap(), Context::default(), "{json}");
+        }
+        let token = |stable| token::encode(&Context { stable: Timestamp(stable), ..Context::default() }, 7);
+        let json = format!(r#"[{{"token":"{}"}}, {{"more":1, "token":"{}"}}]"#, token(5), token(9));
+        assert_eq!(merged(&json).unwrap().stable, Timestamp(9));
+        assert_eq!(merged(&format!(r#"{{"token":"{}"}}"#, token(5))).unwrap().stable, Timestamp(5));
+    }
+
+    #[test]
+    fn everything_else_is_malformed() {
+        for json in ["1", "\"x\"", "true", r#"{"a":1}"#, r#"{"token":3}"#, r#"{"token":"x"}"#, "[1]", "[[]]"] {
+            assert!(merged(json).unwrap_err().starts_with("Malformed causal-context: "), "{json}");
+        }
+    }
+}

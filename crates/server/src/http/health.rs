@@ -1,0 +1,51 @@
+//! `/healthz` and `/readyz`.
+
+use std::sync::atomic::Ordering;
+
+use http::StatusCode;
+
+use crate::http::App;
+use crate::http::errors::Failure;
+use crate::http::json::Object;
+use crate::http::reply::{self, Response};
+
+/// This process answers.
+pub(crate) fn alive(token: &str) -> Response {
+    reply::json(StatusCode::OK, Object::new(64).text("message", "Alive").context(token).finish(), token)
+}
+
+/// Whether clients should be sent here: 200, or 503 with the reasons why not.
+pub(crate) fn ready(app: &App, token: &str) -> Response {
+    let reasons = reasons(app);
+    if reasons.is_empty() {
+        return reply::json(StatusCode::OK, Object::new(64).text("message", "Ready").context(token).finish(), token);
+    }
+    let object = Object::new(256)
+        .text("error", "Not ready")
+        .text("message", "Error in GET")
+        .value("reasons", &reasons)
+        .context(token);
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready").respond_with(object, token)
+}
+
+fn reasons(app: &App) -> Vec<String> {
+    let report = app.driver.report();
+    let mut reasons = Vec::new();
+    if app.draining.load(Ordering::Relaxed) {
+        reasons.push("it is shutting down".to_owned());
+    }
+    if report.spare {
+        reasons.push("it is a spare: no member of its view".to_owned());
+        return reasons;
+    }
+    if !report.met {
+        let view = app.driver.view();
+        let names: Vec<&str> =
+            report.waiting_for.iter().filter_map(|node| view.address(*node)).map(|address| address.as_str()).collect();
+        reasons.push(format!("it has not met its shard since it started: it waits for {}", names.join(", ")));
+    }
+    if !report.recovered {
+        reasons.push("it has not recovered: it does not hold yet what its shard holds".to_owned());
+    }
+    reasons
+}

@@ -1,0 +1,195 @@
+//! `/kv-store/keys/<key>`: the hot path.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, StatusCode};
+use hyper::body::Incoming;
+use precede_core::causality::context::Context;
+use precede_core::causality::token;
+use precede_core::placement::hash::key_hash;
+use precede_core::table::value::{Value, ValueRef};
+use precede_core::wire::request::{Action, Outcome, Reply, Request};
+
+use crate::driver::Answer;
+use crate::http::App;
+use crate::http::errors::{self, Failure};
+use crate::http::json::Object;
+use crate::http::params::{self, Params};
+use crate::http::prepare::{Prepared, prepare};
+use crate::http::raw;
+use crate::http::reply::{self, Response, Served};
+
+/// The answer of the core is waited for so much longer than the core may take.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Answers a request for a key; `encoded` is the key as it stands in the path.
+pub(crate) async fn answer(app: &App, head: &Parts, encoded: &str, body: Incoming) -> Response {
+    let params = params::parse(head.uri.query());
+    let wants_raw = params.as_ref().is_ok_and(|params| params.raw);
+    let is_put = head.method == Method::PUT;
+    let raw_put = is_put && (wants_raw || raw::is_raw_put(&head.headers));
+    let mut prepared = match prepare(app, head, body, raw_put).await {
+        Ok(prepared) => prepared,
+        Err(response) => return response,
+    };
+    let (key, params) = match check(app, encoded, params, &mut prepared) {
+        Ok(checked) => checked,
+        Err(failure) => return prepared.fail(app, &head.method, &failure),
+    };
+    let action = if head.method == Method::GET {
+        let wants_raw = wants_raw || raw::is_raw_get(&head.headers);
+        if let Some(hit) = app.driver.reader().and_then(|r| r.get(&key, key_hash(&key), &prepared.context)) {
+            let served =
+                Served { by: app.driver.me, version: hit.version, acks: None, lost: false, repeat_unconfirmed: false };
+            let value = hit.entry.as_ref().and_then(|entry| entry.value());
+            return found(app, head, value, &hit.context, &served, wants_raw);
+        }
+        Action::Get { key: key.into_owned().into() }
+    } else if is_put {
+        match value(app, head, &prepared, raw_put) {
+            Ok(value) => Action::Put { key: key.into_owned().into(), value },
+            Err(failure) => return prepared.fail(app, &head.method, &failure),
+        }
+    } else {
+        Action::Delete { key: key.into_owned().into() }
+    };
+    let is_write = action.is_write();
+    match ask(app, action, prepared.context.clone(), params).await {
+        Some(reply) => respond(app, head, &reply, wants_raw),
+        None if is_write => {
+            let failure = Failure::new(StatusCode::GATEWAY_TIMEOUT, "outcome unknown: this node did not answer in time");
+            prepared.fail(app, &head.method, &failure)
+        }
+        None => prepared.fail(app, &head.method, &Failure::unavailable("this node did not answer in time")),
+    }
+}
+
+/// Everything that can be wrong with a request, the most important first.
+fn check<'a>(
+    app: &App,
+    encoded: &'a str,
+    params: Result<Params, Failure>,
+    prepared: &mut Prepared,
+) -> Result<(std::borrow::Cow<'a, [u8]>, Params), Failure> {
+    let key = params::key(encoded, app.limits.key_bytes)?;
+    let params = params?;
+    match prepared.wrong.take() {
+        Some(failure) => Err(failure),
+        None => Ok((key, params)),
+    }
+}
+
+/// The value of a PUT.
+fn value(app: &App, head: &Parts, prepared: &Prepared, raw: bool) -> Result<Value, Failure> {
+    let value = if raw {
+        Value { content_type: Some(raw::content_type(&head.headers)?), bytes: prepared.body.clone() }
+    } else {
+        let text = prepared.value.clone().unwrap_or_default();
+        if matches!(&text[..], b"" | b"null" | b"\"\"") {
+            return Err(Failure::bad("Value is missing"));
+        }
+        Value::json(text)
+    };
+    if value.bytes.len() > app.limits.value_bytes {
+        let error = format!("Value is too large: the limit is {} bytes", app.limits.value_bytes);
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, error));
+    }
+    Ok(value)
+}
+
+/// Asks the node. `None` if it does not answer although it should.
+pub(crate) async fn ask(app: &App, action: Action, context: Context, params: Params) -> Option<Box<Reply>> {
+    let cluster = &app.driver.cluster;
+    let wait = params.wait.unwrap_or(cluster.context_wait);
+    let deadline = cluster.request_deadline + wait.saturating_sub(cluster.context_wait);
+    let request = Request { action, context, wait: params.wait, concern: params.concern, deadline };
+    match app.driver.ask(request) {
+        Answer::Now(reply) => Some(reply),
+        Answer::Later(reply) => tokio::time::timeout(deadline + GRACE, reply).await.ok()?.ok(),
+    }
+}
+
+/// The response to what the node says.
+fn respond(app: &App, head: &Parts, reply: &Reply, wants_raw: bool) -> Response {
+    let is_write = head.method != Method::GET;
+    let served = Served {
+        by: reply.served_by,
+        version: reply.version,
+        acks: is_write.then_some(reply.acks),
+        lost: reply.lost,
+        repeat_unconfirmed: reply.repeat_unconfirmed,
+    };
+    let (status, object) = match &reply.outcome {
+        Outcome::Found(value) => return found(app, head, Some(value.as_ref()), &reply.context, &served, wants_raw),
+        Outcome::Absent => return found(app, head, None, &reply.context, &served, wants_raw),
+        Outcome::Written { replaced, concern_met } => {
+            let (status, message) = match replaced {
+                true => (StatusCode::OK, "Updated successfully"),
+                false => (StatusCode::CREATED, "Added successfully"),
+            };
+            (accepted(status, *concern_met), Object::new(256).text("message", message).boolean("replaced", *replaced))
+        }
+        Outcome::Deleted { concern_met } => {
+            let object = Object::new(256).text("message", "Deleted successfully").boolean("doesExist", true);
+            (accepted(StatusCode::OK, *concern_met), object)
+        }
+        Outcome::Counted(_) => {
+            let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "a count is no answer for a key");
+            return failure.respond(&head.method, &token::encode(&reply.context, app.driver.fingerprint));
+        }
+        Outcome::Refused(refusal) => {
+            let failure = errors::from_refusal(refusal);
+            let token = token::encode(&reply.context, app.driver.fingerprint);
+            let mut response = failure.respond(&head.method, &token);
+            reply::add_served(app, &mut response, &Served { version: None, acks: None, ..served });
+            return response;
+        }
+    };
+    finish(app, status, object, &reply.context, &served)
+}
+
+/// A write that stands, on fewer replicas than asked for, is only accepted.
+fn accepted(status: StatusCode, concern_met: bool) -> StatusCode {
+    if concern_met { status } else { StatusCode::ACCEPTED }
+}
+
+/// The response to a GET that was served, and to a DELETE of a key that does not exist.
+fn found(
+    app: &App,
+    head: &Parts,
+    value: Option<ValueRef<'_>>,
+    context: &Context,
+    served: &Served,
+    wants_raw: bool,
+) -> Response {
+    let Some(value) = value else {
+        let object = Object::new(256)
+            .boolean("doesExist", false)
+            .text("error", "Key does not exist")
+            .text("message", &format!("Error in {}", head.method));
+        let served = Served { acks: None, ..*served };
+        return finish(app, StatusCode::NOT_FOUND, object, context, &served);
+    };
+    if wants_raw {
+        let token = token::encode(context, app.driver.fingerprint);
+        let bytes = Bytes::copy_from_slice(value.bytes);
+        let mut response = reply::with_type(StatusCode::OK, bytes, raw::type_of(&value), &token);
+        reply::add_served(app, &mut response, served);
+        return response;
+    }
+    let object = Object::new(256 + value.bytes.len()).boolean("doesExist", true).text("message", "Retrieved successfully");
+    finish(app, StatusCode::OK, raw::write(object, &value), context, served)
+}
+
+fn finish(app: &App, status: StatusCode, object: Object, context: &Context, served: &Served) -> Response {
+    let token = token::encode(context, app.driver.fingerprint);
+    let mut object = object.context(&token);
+    if served.by != app.driver.me {
+        object = object.text("address", &reply::address(app, served.by));
+    }
+    let mut response = reply::json(status, object.finish(), &token);
+    reply::add_served(app, &mut response, served);
+    response
+}

@@ -1,0 +1,61 @@
+//! Clients: HTTP/1.1 with keep-alive and pipelining, and HTTP/2 with prior knowledge, on one port.
+//!
+//! Hyper is used directly: the routes of keys are the hot path.
+
+pub(crate) mod accept;
+mod activity;
+mod body;
+mod connection;
+mod context;
+mod errors;
+mod health;
+mod json;
+mod keys;
+mod params;
+mod prepare;
+mod raw;
+pub(crate) mod reply;
+mod service;
+mod shards;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use http::HeaderValue;
+
+use crate::driver::Driver;
+use crate::http::body::BodyBudget;
+use crate::http::service::Gate;
+use crate::peer::upgrade::PeerCounts;
+use crate::settings::HttpLimits;
+
+/// What every request needs.
+pub(crate) struct App {
+    /// The node.
+    pub(crate) driver: Arc<Driver>,
+    /// Limits of requests and connections.
+    pub(crate) limits: HttpLimits,
+    /// Whether the node is on its way to its end.
+    pub(crate) draining: AtomicBool,
+    /// Counts of the peer path.
+    pub(crate) peers: Arc<PeerCounts>,
+    gate: Gate,
+    budget: BodyBudget,
+    own_name: HeaderValue,
+}
+
+impl App {
+    /// The HTTP side of a node.
+    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits) -> Self {
+        let own_name = HeaderValue::from_str(driver.address.as_str()).expect("an address is visible ASCII");
+        Self {
+            gate: Gate::new(limits.requests),
+            budget: BodyBudget::default(),
+            draining: AtomicBool::new(false),
+            peers: Arc::default(),
+            driver,
+            limits,
+            own_name,
+        }
+    }
+}

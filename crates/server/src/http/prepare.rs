@@ -1,0 +1,75 @@
+//! What all routes do first: read the body, parse it, and merge the contexts of header and body.
+
+use bytes::Bytes;
+use http::Method;
+use http::request::Parts;
+use hyper::body::Incoming;
+use precede_core::causality::context::Context;
+use precede_core::causality::token;
+
+use crate::http::App;
+use crate::http::body;
+use crate::http::context::Merger;
+use crate::http::errors::Failure;
+use crate::http::reply::Response;
+
+/// A request, read and parsed as far as all routes do it.
+pub(crate) struct Prepared {
+    /// The contexts of header and body, merged.
+    pub(crate) context: Context,
+    /// The body.
+    pub(crate) body: Bytes,
+    /// The text of the field `value`, if the body is JSON and has one.
+    pub(crate) value: Option<Bytes>,
+    /// What is wrong with body or context, if something is. A route may have something more important to say.
+    pub(crate) wrong: Option<Failure>,
+}
+
+impl Prepared {
+    /// Answers with an error, which returns the request's context.
+    pub(crate) fn fail(&self, app: &App, method: &Method, failure: &Failure) -> Response {
+        failure.respond(method, &token::encode(&self.context, app.driver.fingerprint))
+    }
+}
+
+/// Prepares a request. `raw`: the body is a value, not a JSON object.
+///
+/// # Errors
+/// The response, if the body cannot be read.
+pub(crate) async fn prepare(app: &App, head: &Parts, body: Incoming, raw: bool) -> Result<Prepared, Response> {
+    let mut merger = Merger::new(app.driver.fingerprint);
+    let mut wrong = merger.add_headers(&head.headers).err();
+    let limits = &app.limits;
+    let body = match body::read(&app.budget, body, limits.body_bytes, limits.body_timeout).await {
+        Ok(body) => body,
+        Err(failure) => {
+            return Err(failure.respond(&head.method, &token::encode(&merger.context, app.driver.fingerprint)));
+        }
+    };
+    let mut value = None;
+    if !raw && !body.is_empty() {
+        match body::parse(&body) {
+            Ok(fields) => {
+                if let Some(context) = fields.context
+                    && let Err(failure) = merger.add_json(context)
+                {
+                    wrong.get_or_insert(failure);
+                }
+                value = fields.value.map(|value| body.slice_ref(value.as_bytes()));
+            }
+            Err(failure) => {
+                wrong.get_or_insert(failure);
+            }
+        }
+    }
+    Ok(Prepared { context: merger.context, body, value, wrong })
+}
+
+/// The token of the headers' context alone, for routes that look at nothing else; empty if it is malformed.
+pub(crate) fn header_token(app: &App, head: &Parts) -> String {
+    let mut merger = Merger::new(app.driver.fingerprint);
+    match merger.add_headers(&head.headers) {
+        Ok(()) => token::encode(&merger.context, app.driver.fingerprint),
+        Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,119 @@
+//! Routes: every request comes by here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::request::Parts;
+use http::{Method, Request, StatusCode, Version};
+use hyper::body::Incoming;
+
+use crate::http::App;
+use crate::http::activity::Activity;
+use crate::http::errors::{Failure, unknown_path, wrong_method};
+use crate::http::prepare::header_token;
+use crate::http::reply::Response;
+use crate::http::{health, keys, shards};
+use crate::peer;
+
+const KEYS: &str = "/kv-store/keys";
+const SHARDS: &str = "/kv-store/shards";
+
+/// Lets so many requests in at once, and no more: nothing queues.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    inside: AtomicUsize,
+    limit: usize,
+}
+
+/// A request inside the gate.
+struct Pass<'a>(&'a Gate);
+
+impl Gate {
+    /// A gate.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { inside: AtomicUsize::new(0), limit }
+    }
+
+    fn enter(&self) -> Option<Pass<'_>> {
+        let pass = Pass(self);
+        (self.inside.fetch_add(1, Ordering::Relaxed) < self.limit).then_some(pass)
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers a request. `surplus`: the connection is beyond the limit, and only nodes and probes are served on it.
+pub(crate) async fn answer(app: &App, activity: &Arc<Activity>, surplus: bool, request: Request<Incoming>) -> Response {
+    let _busy = activity.begin_request(request.version() == Version::HTTP_2);
+    if request.uri().path() == peer::PATH {
+        return upgrade(app, request);
+    }
+    let (head, body) = request.into_parts();
+    if let Some(response) = too_long(app, &head).or_else(|| probe(app, &head)) {
+        return response;
+    }
+    let pass = if surplus { None } else { app.gate.enter() };
+    if pass.is_none() {
+        let what = if surplus { "connections" } else { "concurrent requests" };
+        let failure = Failure::unavailable(format!("this node has reached its limit of {what}")).closing();
+        return failure.respond(&head.method, &header_token(app, &head));
+    }
+    route(app, &head, body).await
+}
+
+async fn route(app: &App, head: &Parts, body: Incoming) -> Response {
+    let path = head.uri.path();
+    if let Some(key) = path.strip_prefix(KEYS)
+        && (key.is_empty() || key.starts_with('/'))
+    {
+        return match head.method {
+            Method::GET | Method::PUT | Method::DELETE => {
+                keys::answer(app, head, key.strip_prefix('/').unwrap_or_default(), body).await
+            }
+            _ => wrong_method(&head.method, "GET, PUT, DELETE", &header_token(app, head)),
+        };
+    }
+    let route = match path {
+        "/kv-store/key-count" => shards::Route::KeyCount,
+        SHARDS => shards::Route::Shards,
+        _ => match path.strip_prefix(SHARDS).and_then(|rest| rest.strip_prefix('/')) {
+            Some(id) if !id.contains('/') => shards::Route::Shard(id),
+            Some(_) | None => return unknown_path(&head.method, &header_token(app, head)),
+        },
+    };
+    match head.method {
+        Method::GET => shards::answer(app, head, route, body).await,
+        _ => wrong_method(&head.method, "GET", &header_token(app, head)),
+    }
+}
+
+/// Probes have a budget of their own: they are answered however busy the node is.
+fn probe(app: &App, head: &Parts) -> Option<Response> {
+    let token = || header_token(app, head);
+    match (&head.method, head.uri.path()) {
+        (&Method::GET, "/healthz") => Some(health::alive(&token())),
+        (&Method::GET, "/readyz") => Some(health::ready(app, &token())),
+        (method, "/healthz" | "/readyz") => Some(wrong_method(method, "GET", &token())),
+        _ => None,
+    }
+}
+
+fn too_long(app: &App, head: &Parts) -> Option<Response> {
+    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    (bytes > app.limits.header_bytes).then(|| {
+        let error = format!("Request header is too large: the limit is {} bytes", app.limits.header_bytes);
+        let failure = Failure::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error).closing();
+        failure.respond(&head.method, &header_token(app, head))
+    })
+}
+
+fn upgrade(app: &App, mut request: Request<Incoming>) -> Response {
+    match peer::upgrade::answer(&app.driver, &app.peers, &mut request) {
+        Ok(response) => response,
+        Err((status, error)) => Failure::new(status, error).closing().respond(request.method(), ""),
+    }
+}

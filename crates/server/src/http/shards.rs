@@ -1,0 +1,93 @@
+//! `/kv-store/key-count` and `/kv-store/shards`.
+
+use http::StatusCode;
+use http::request::Parts;
+use hyper::body::Incoming;
+use precede_core::causality::token;
+use precede_core::id::ShardId;
+use precede_core::wire::request::{Action, Outcome};
+
+use crate::http::App;
+use crate::http::errors::{self, Failure};
+use crate::http::json::Object;
+use crate::http::keys::ask;
+use crate::http::params;
+use crate::http::prepare::{Prepared, prepare};
+use crate::http::reply::{self, Response};
+
+/// Which of the routes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Route<'a> {
+    /// `/kv-store/key-count`.
+    KeyCount,
+    /// `/kv-store/shards`.
+    Shards,
+    /// `/kv-store/shards/<id>`.
+    Shard(&'a str),
+}
+
+/// Answers one of the routes.
+pub(crate) async fn answer(app: &App, head: &Parts, route: Route<'_>, body: Incoming) -> Response {
+    let mut prepared = match prepare(app, head, body, false).await {
+        Ok(prepared) => prepared,
+        Err(response) => return response,
+    };
+    let object = match prepared.wrong.take() {
+        Some(failure) => Err(failure),
+        None => match route {
+            Route::KeyCount => key_count(app),
+            Route::Shards => Ok(shards(app)),
+            Route::Shard(id) => shard(app, head, id, &prepared).await,
+        },
+    };
+    match object {
+        Ok(object) => {
+            let token = token::encode(&prepared.context, app.driver.fingerprint);
+            reply::json(StatusCode::OK, object.context(&token).finish(), &token)
+        }
+        Err(failure) => prepared.fail(app, &head.method, &failure),
+    }
+}
+
+fn key_count(app: &App) -> Result<Object, Failure> {
+    let (Some(shard), Some(reader)) = (app.driver.shard(), app.driver.reader()) else {
+        return Err(Failure::unavailable("this node is a spare: it holds no shard"));
+    };
+    let object = Object::new(256)
+        .text("message", "Key count retrieved successfully")
+        .number("key-count", reader.live_keys())
+        .number("shard-id", u64::from(shard.0));
+    Ok(object)
+}
+
+fn shards(app: &App) -> Object {
+    let ids: Vec<u32> = app.driver.view().shards().iter().map(|shard| shard.id.0).collect();
+    Object::new(256).text("message", "Shard membership retrieved successfully").value("shards", &ids)
+}
+
+async fn shard(app: &App, head: &Parts, id: &str, prepared: &Prepared) -> Result<Object, Failure> {
+    let view = app.driver.view();
+    let params = params::parse(head.uri.query())?;
+    let shard = id.parse().ok().and_then(|id| view.shard(ShardId(id)));
+    let Some(shard) = shard else {
+        return Err(Failure::new(StatusCode::NOT_FOUND, "Shard does not exist"));
+    };
+    let count = match app.driver.reader().filter(|_| app.driver.shard() == Some(shard.id)) {
+        Some(reader) => reader.live_keys(),
+        None => {
+            let reply = ask(app, Action::Count { shard: shard.id }, prepared.context.clone(), params).await;
+            match reply.map(|reply| reply.outcome) {
+                Some(Outcome::Counted(count)) => count,
+                Some(Outcome::Refused(refusal)) => return Err(errors::from_refusal(&refusal)),
+                Some(_) | None => return Err(Failure::unavailable("the shard did not answer in time")),
+            }
+        }
+    };
+    let replicas: Vec<&str> = shard.replicas.iter().map(|address| address.as_str()).collect();
+    let object = Object::new(512)
+        .text("message", "Shard information retrieved successfully")
+        .number("shard-id", u64::from(shard.id.0))
+        .number("key-count", count)
+        .value("replicas", &replicas);
+    Ok(object)
+}

@@ -1,0 +1,160 @@
+//! A link to another node: dialled, kept, dialled again. What is sent goes by it; nothing is received on it.
+//!
+//! Finding the other side again must not depend on TCP's back-off: while there is no link, a new attempt begins every
+//! 100 to 250 ms beside those that still run, and the first to succeed wins. So a slow network is given time, and one
+//! that is healed is noticed at once.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use precede_core::id::Address;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::driver::Driver;
+use crate::peer::frame::Frames;
+use crate::peer::outbox::Outbox;
+use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, PATH, PROTOCOL};
+
+/// For one attempt, handshake included.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Attempts that run at once.
+const ATTEMPTS_MAX: usize = 16;
+/// A link on which nothing was acknowledged for so long is broken.
+const ACK_TIMEOUT: Duration = Duration::from_millis(1500);
+/// An empty frame is sent after so much silence, so that a broken link is noticed.
+const KEEP_ALIVE: Duration = Duration::from_millis(250);
+/// Bytes that are written at once.
+const BATCH_BYTES: usize = 512 << 10;
+/// Bytes of the answer to the handshake.
+const ANSWER_BYTES_MAX: usize = 4096;
+/// A spare that cannot be reached for so many rounds is forgotten; it will knock again.
+const SPARE_ROUNDS_MAX: u32 = 50;
+
+/// Keeps a link to a node. Ends only for a node that is no member and has gone.
+pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Address) {
+    let mut first = true;
+    loop {
+        let Some(stream) = dial(&driver, &outbox, &address, first).await else {
+            driver.outboxes.close(outbox.node);
+            return;
+        };
+        first = false;
+        outbox.set_linked(true);
+        driver.connected(outbox.node);
+        tracing::debug!(peer = %address, "linked");
+        let error = pump(&outbox, stream).await;
+        outbox.set_linked(false);
+        driver.disconnected(outbox.node);
+        tracing::debug!(peer = %address, %error, "link lost");
+        sleep(pause()).await;
+    }
+}
+
+/// Tries until there is a link; `None` if the node is no member and does not answer.
+async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address, first: bool) -> Option<TcpStream> {
+    let mut attempts = JoinSet::new();
+    let (mut failed, mut rounds) = (false, 0);
+    loop {
+        if attempts.len() < ATTEMPTS_MAX {
+            let (address, ours, cluster) = (address.clone(), driver.address.clone(), driver.fingerprint);
+            attempts.spawn(async move {
+                match timeout(ATTEMPT_TIMEOUT, attempt(&address, &ours, cluster)).await {
+                    Ok(result) => result,
+                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                }
+            });
+        }
+        let pause = sleep(pause());
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                Some(attempt) = attempts.join_next() => match attempt {
+                    Ok(Ok(stream)) => return Some(stream),
+                    Ok(Err(error)) => {
+                        if first && !failed {
+                            driver.disconnected(outbox.node);
+                            tracing::debug!(peer = %address, %error, "cannot be reached yet");
+                        }
+                        failed = true;
+                    }
+                    Err(_) => {}
+                },
+                () = &mut pause => break,
+            }
+        }
+        rounds += 1;
+        if !outbox.member && rounds > SPARE_ROUNDS_MAX {
+            return None;
+        }
+    }
+}
+
+async fn attempt(address: &Address, ours: &Address, cluster: u64) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address.as_str()).await?;
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    SockRef::from(&stream).set_tcp_user_timeout(Some(ACK_TIMEOUT))?;
+    let request = format!(
+        "GET {PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: upgrade\r\nUpgrade: {PROTOCOL}\r\n\
+         {CLUSTER_HEADER}: {cluster:016x}\r\n{ADDRESS_HEADER}: {ours}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::with_capacity(512);
+    while !answer.ends_with(b"\r\n\r\n") {
+        // The other side sends nothing after its answer, so nothing of the link can be read by mistake.
+        if stream.read_buf(&mut answer).await? == 0 || answer.len() > ANSWER_BYTES_MAX {
+            break;
+        }
+    }
+    if answer.starts_with(b"HTTP/1.1 101 ") {
+        return Ok(stream);
+    }
+    let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
+    if line.contains(" 403 ") {
+        tracing::warn!(peer = %address, "refused by a node of another cluster: compare CLUSTER, VIEW and REPL_FACTOR");
+    }
+    Err(io::Error::other(format!("it answered \"{line}\"")))
+}
+
+/// Sends until the link breaks.
+async fn pump(outbox: &Outbox, stream: TcpStream) -> io::Error {
+    let (mut read, mut write) = stream.into_split();
+    let (mut frames, mut out, mut unexpected) = (Frames::new(), BytesMut::new(), [0u8; 1]);
+    loop {
+        tokio::select! {
+            biased;
+            read = read.read(&mut unexpected) => return match read {
+                Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+                Ok(_) => io::Error::other("the other side speaks on a link that is not its own"),
+                Err(error) => error,
+            },
+            batch = outbox.take(BATCH_BYTES) => batch.iter().for_each(|envelope| frames.put(envelope, &mut out)),
+            () = sleep(KEEP_ALIVE) => frames.put_empty(&mut out),
+        }
+        while out.has_remaining() {
+            match timeout(ACK_TIMEOUT, write.write_buf(&mut out)).await {
+                Ok(Ok(written)) if written > 0 => {}
+                Ok(Ok(_)) => return io::ErrorKind::WriteZero.into(),
+                Ok(Err(error)) => return error,
+                Err(_) => return io::ErrorKind::TimedOut.into(),
+            }
+        }
+        if out.capacity() > 4 * BATCH_BYTES {
+            out = BytesMut::new();
+        }
+    }
+}
+
+/// 100 to 250 ms, so that nodes that lost each other together do not come back together.
+fn pause() -> Duration {
+    let random = SysRng.try_next_u32().unwrap_or_default();
+    Duration::from_millis(100 + u64::from(random % 150))
+}

@@ -1,0 +1,32 @@
+//! Other nodes. Each node keeps one link to every other, which it sends on and never reads from; what it receives comes
+//! in on theirs. Links are HTTP connections of the public port, upgraded.
+
+pub(crate) mod frame;
+pub(crate) mod link;
+pub(crate) mod outbox;
+pub(crate) mod upgrade;
+
+use std::sync::Arc;
+
+use precede_core::id::Address;
+
+use crate::driver::Driver;
+
+/// The path that is upgraded.
+pub(crate) const PATH: &str = "/precede/peer";
+/// The protocol that it is upgraded to; the number is the wire codec's version.
+pub(crate) const PROTOCOL: &str = "precede-peer/1";
+/// The header with the cluster's fingerprint, in hexadecimal digits.
+pub(crate) const CLUSTER_HEADER: &str = "precede-cluster";
+/// The header with the sender's address.
+pub(crate) const ADDRESS_HEADER: &str = "precede-address";
+
+/// Begins to keep a link to every member of the view.
+pub(crate) fn start(driver: &Arc<Driver>) {
+    let members: Vec<Address> = driver.view().members().map(|(_, address, _)| address.clone()).collect();
+    for address in members.into_iter().filter(|address| *address != driver.address) {
+        if let Some(outbox) = driver.outboxes.open(address.node_id(), true) {
+            tokio::spawn(link::keep(Arc::clone(driver), outbox, address));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What is to be sent: one bounded queue per node. Whatever does not fit, or has no link to go by, is dropped: the
+//! protocol repeats what matters.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use precede_core::causality::context::Context;
+use precede_core::id::NodeId;
+use precede_core::limits::MEMBERS_MAX;
+use precede_core::wire::message::{Envelope, Message};
+use precede_core::wire::request::{Action, Outcome};
+use tokio::sync::Notify;
+
+/// Bytes that may wait for one node.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// What a message weighs at least.
+const MESSAGE_BYTES: usize = 256;
+
+/// The outboxes of all nodes known.
+#[derive(Default)]
+pub(crate) struct Outboxes {
+    boxes: RwLock<HashMap<NodeId, Arc<Outbox>>>,
+}
+
+/// The outbox for one node.
+pub(crate) struct Outbox {
+    /// Which.
+    pub(crate) node: NodeId,
+    /// Whether it is a member of the view: its link is kept for ever.
+    pub(crate) member: bool,
+    /// Messages dropped since the start.
+    pub(crate) dropped: AtomicU64,
+    queue: Mutex<Queue>,
+    ready: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    linked: bool,
+    envelopes: VecDeque<(usize, Box<Envelope>)>,
+    bytes: usize,
+}
+
+impl Outboxes {
+    /// Puts a message into the outbox of its receiver, if there is one and it has room. Never waits.
+    pub(crate) fn send(&self, to: NodeId, envelope: Box<Envelope>) {
+        if let Some(outbox) = self.boxes.read().get(&to) {
+            outbox.push(envelope);
+        }
+    }
+
+    /// Makes an outbox for a node, unless it has one or there are too many.
+    pub(crate) fn open(&self, node: NodeId, member: bool) -> Option<Arc<Outbox>> {
+        let mut boxes = self.boxes.write();
+        if boxes.contains_key(&node) || (!member && boxes.len() >= 2 * MEMBERS_MAX) {
+            return None;
+        }
+        let outbox = Arc::new(Outbox {
+            node,
+            member,
+            dropped: AtomicU64::new(0),
+            queue: Mutex::default(),
+            ready: Notify::new(),
+        });
+        boxes.insert(node, Arc::clone(&outbox));
+        Some(outbox)
+    }
+
+    /// Forgets the outbox of a node that is no member and has gone.
+    pub(crate) fn close(&self, node: NodeId) {
+        self.boxes.write().remove(&node);
+    }
+}
+
+impl Outbox {
+    fn push(&self, envelope: Box<Envelope>) {
+        let weight = weight(&envelope.body);
+        let mut queue = self.queue.lock();
+        if !queue.linked || queue.bytes + weight > QUEUE_BYTES_MAX {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.bytes += weight;
+        queue.envelopes.push_back((weight, envelope));
+        drop(queue);
+        self.ready.notify_one();
+    }
+
+    /// A link is there, or lost: what waited for the former one is dropped.
+    pub(crate) fn set_linked(&self, linked: bool) {
+        *self.queue.lock() = Queue { linked, ..Queue::default() };
+    }
+
+    /// Waits for messages and takes them out, oldest first, about `bytes_max` bytes at once.
+    pub(crate) async fn take(&self, bytes_max: usize) -> Vec<Box<Envelope>> {
+        loop {
+            let taken = self.take_some(bytes_max);
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.ready.notified().await;
+        }
+    }
+
+    fn take_some(&self, bytes_max: usize) -> Vec<Box<Envelope>> {
+        let mut queue = self.queue.lock();
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while bytes < bytes_max
+            && let Some((weight, envelope)) = queue.envelopes.pop_front()
+        {
+            bytes += weight;
+            taken.push(envelope);
+        }
+        queue.bytes -= bytes;
+        taken
+    }
+}
+
+/// About how many bytes a message holds on to.
+fn weight(message: &Message) -> usize {
+    let context = |context: &Context| 64 * context.entries.len();
+    let content = match message {
+        Message::Frame(frame) => {
+            let write = frame.writes.iter().map(|write| {
+                128 + write.key.len()
+                    + write.value.as_ref().map_or(0, |value| value.bytes.len())
+                    + context(&write.dependencies)
+            });
+            write.sum()
+        }
+        Message::SyncChunk(chunk) => {
+            let entry = chunk.entries.iter().map(|entry| {
+                let payload = entry.payload.as_ref();
+                let value = payload.and_then(|payload| payload.value.as_ref()).map_or(0, |value| value.bytes.len());
+                128 + entry.key.len() + value + payload.and_then(|p| p.dependencies.as_ref()).map_or(0, context)
+            });
+            entry.sum()
+        }
+        Message::Forward(forward) => {
+            let action = match &forward.request.action {
+                Action::Put { key, value } => key.len() + value.bytes.len(),
+                Action::Get { key } | Action::Delete { key } => key.len(),
+                Action::Count { .. } => 0,
+            };
+            action + context(&forward.request.context)
+        }
+        Message::ForwardReply { reply, .. } => {
+            let value = if let Outcome::Found(value) = &reply.outcome { value.bytes.len() } else { 0 };
+            value + context(&reply.context)
+        }
+        Message::Swim(packet) => packet.len(),
+        Message::Ack(ack) => 8 * ack.beyond.len(),
+        Message::Status(status) => 64 * (status.applied.len() + status.seen.len() + status.lives.len()),
+        Message::Gossip { covered } => 16 * covered.len(),
+        Message::SyncPull(pull) => 64 * pull.have.len(),
+        Message::Hello { .. } | Message::Welcome { .. } | Message::Superseded { .. } => 0,
+    };
+    MESSAGE_BYTES + content
+}

@@ -1,0 +1,108 @@
+//! Links from other nodes: the upgrade of an HTTP connection, and what arrives on it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use precede_core::id::{Address, NodeId};
+use precede_core::limits::MEMBERS_MAX;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
+
+use crate::driver::Driver;
+use crate::http::reply::{Response, empty};
+use crate::peer::frame::Frames;
+use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, PROTOCOL, link};
+
+/// A link on which nothing arrives for so long is dropped.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Links in at once.
+const LINKS_MAX: usize = 4 * MEMBERS_MAX;
+/// Messages that are given to the node under one lock.
+const BATCH: usize = 64;
+
+/// Counts of the peer path.
+#[derive(Debug, Default)]
+pub(crate) struct PeerCounts {
+    /// Links in now.
+    pub(crate) links: AtomicUsize,
+    /// Strangers refused since the start.
+    pub(crate) strangers: AtomicU64,
+}
+
+/// Answers a request to upgrade: 101, or why not. Nothing is allocated for a stranger.
+pub(crate) fn answer(
+    driver: &Arc<Driver>,
+    counts: &Arc<PeerCounts>,
+    request: &mut http::Request<Incoming>,
+) -> Result<Response, (StatusCode, &'static str)> {
+    let headers = request.headers();
+    if request.version() != Version::HTTP_11 || text(headers, UPGRADE.as_str()) != Some(PROTOCOL) {
+        return Err((StatusCode::UPGRADE_REQUIRED, "This path is for nodes: it is upgraded to precede-peer/1"));
+    }
+    let cluster = text(headers, CLUSTER_HEADER).and_then(|text| u64::from_str_radix(text, 16).ok());
+    if cluster != Some(driver.fingerprint) {
+        counts.strangers.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(address = text(headers, ADDRESS_HEADER), "refused a node of another cluster");
+        return Err((StatusCode::FORBIDDEN, "This node belongs to another cluster"));
+    }
+    let Some(address) = text(headers, ADDRESS_HEADER).and_then(|text| Address::parse(text, None).ok()) else {
+        return Err((StatusCode::BAD_REQUEST, "The node's address is missing or malformed"));
+    };
+    if counts.links.load(Ordering::Relaxed) >= LINKS_MAX {
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "Too many links"));
+    }
+    let (driver, counts, upgraded) = (Arc::clone(driver), Arc::clone(counts), hyper::upgrade::on(request));
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgraded.await else { return };
+        counts.links.fetch_add(1, Ordering::Relaxed);
+        let from = address.node_id();
+        if from != driver.me
+            && let Some(outbox) = driver.outboxes.open(from, false)
+        {
+            tokio::spawn(link::keep(Arc::clone(&driver), outbox, address.clone()));
+        }
+        if let Err(error) = receive(&driver, from, TokioIo::new(upgraded)).await {
+            tracing::debug!(peer = %address, %error, "link in lost");
+        }
+        counts.links.fetch_sub(1, Ordering::Relaxed);
+    });
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
+    Ok(response)
+}
+
+/// Takes messages in until the link ends.
+async fn receive(driver: &Driver, from: NodeId, mut io: TokioIo<hyper::upgrade::Upgraded>) -> io::Result<()> {
+    let (mut frames, mut arrived, mut batch) = (Frames::new(), BytesMut::with_capacity(32 << 10), Vec::new());
+    loop {
+        while let Some(envelope) = frames.take(&mut arrived)? {
+            if envelope.from != from {
+                return Err(io::Error::other("a message of another sender"));
+            }
+            batch.push(envelope);
+            if batch.len() >= BATCH {
+                driver.receive(batch.drain(..));
+            }
+        }
+        if !batch.is_empty() {
+            driver.receive(batch.drain(..));
+        }
+        match timeout(SILENCE_MAX, io.read_buf(&mut arrived)).await {
+            Ok(Ok(0)) => return Ok(()),
+            Ok(result) => result?,
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+        };
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

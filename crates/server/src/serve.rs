@@ -1,0 +1,151 @@
+//! One node from its start to its end.
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use precede_core::config::Config;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::EXIT_USAGE;
+use crate::cli::Said;
+use crate::driver::Driver;
+use crate::http::accept::{self, Open};
+use crate::http::App;
+use crate::settings::{HttpLimits, Settings, SettingsError};
+use crate::{logging, peer};
+
+/// Exit code of a node that ended because a later life of its address exists.
+const EXIT_SUPERSEDED: u8 = 3;
+/// For everything that is to be done before the end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is looked whether it is done.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Why a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was asked to.
+    Asked,
+    /// A later life of its address exists.
+    Superseded,
+}
+
+/// Runs `precede serve`.
+pub(crate) async fn command(said: &Said, exit_with_stdin: bool) -> ExitCode {
+    logging::start();
+    let (listener, config, http) = match bind(said).await {
+        Ok(bound) => bound,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(if error.is::<SettingsError>() { EXIT_USAGE } else { 1 });
+        }
+    };
+    let shutdown = match shutdown(exit_with_stdin) {
+        Ok(shutdown) => shutdown,
+        Err(error) => {
+            eprintln!("error: signals cannot be heard: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(listener, config, http, shutdown).await {
+        End::Asked => ExitCode::SUCCESS,
+        End::Superseded => ExitCode::from(EXIT_SUPERSEDED),
+    }
+}
+
+/// Resolves what was said and binds the port, which completes the address.
+async fn bind(said: &Said) -> anyhow::Result<(TcpListener, Config, HttpLimits)> {
+    let settings = Settings::resolve(said)?;
+    let seed = SysRng.try_next_u64()?;
+    if settings.bind.port() != 0 {
+        settings.config(settings.bind.port(), seed)?;
+    }
+    raise_open_files();
+    let listener = TcpListener::bind(settings.bind)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}; choose another --port or --bind", settings.bind))?;
+    let config = settings.config(listener.local_addr()?.port(), seed)?;
+    Ok((listener, config, settings.http))
+}
+
+/// Runs a node on a listener until `shutdown` completes, then lets it end in order.
+pub(crate) async fn run(
+    listener: TcpListener,
+    config: Config,
+    http: HttpLimits,
+    shutdown: impl Future<Output = ()>,
+) -> End {
+    let (address, shards) = (config.address.clone(), config.bootstrap.shards().len());
+    let driver = Arc::new(Driver::new(config));
+    let (app, open) = (Arc::new(App::new(Arc::clone(&driver), http)), Arc::new(Open::default()));
+    let (drain, draining) = watch::channel(false);
+    tokio::spawn(Arc::clone(&driver).run_timer());
+    peer::start(&driver);
+    let accepting = tokio::spawn(accept::run(listener, Arc::clone(&app), Arc::clone(&open), draining));
+    tracing::info!(%address, shard = driver.shard().map(|shard| shard.0), shards, "serving");
+    // Whoever started this process reads the address here. If nobody does, nothing is lost.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+
+    let end = tokio::select! {
+        () = shutdown => End::Asked,
+        () = driver.stop.notified() => End::Superseded,
+    };
+    tracing::info!(?end, "shutting down");
+    let deadline = Instant::now() + DRAIN_TIMEOUT;
+    app.draining.store(true, Ordering::Relaxed);
+    accepting.abort();
+    let _ = drain.send(true);
+    let done = async {
+        while open.count() > 0 || !driver.is_drained() {
+            sleep(DRAIN_INTERVAL).await;
+        }
+    };
+    if timeout_at(deadline, done).await.is_err() {
+        tracing::warn!(connections = open.count(), drained = driver.is_drained(), "ended before all was done");
+    }
+    end
+}
+
+/// Completes when the process is asked to end.
+fn shutdown(exit_with_stdin: bool) -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stdin_open, mut stdin_ended) = watch::channel(());
+    if exit_with_stdin {
+        std::thread::spawn(move || {
+            let mut buffer = [0; 256];
+            while matches!(std::io::stdin().read(&mut buffer), Ok(read) if read > 0) {}
+            drop(stdin_open);
+        });
+    } else {
+        // Kept for ever: the channel never ends.
+        std::mem::forget(stdin_open);
+    }
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = stdin_ended.changed() => {}
+        }
+    })
+}
+
+/// Every connection is an open file: asks the system for as many as it allows.
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

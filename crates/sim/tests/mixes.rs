@@ -1,0 +1,36 @@
+//! A few seeds of every mix: what the continuous check of every change can afford.
+
+use precede_sim::mix::Mix;
+use precede_sim::runner::{Options, run_many};
+
+fn clean(mix: Mix) {
+    let options = Options { mix: Some(mix), seconds: 16 };
+    let totals = run_many(1, 3, 1, options, &|_, _| {});
+    assert!(totals.failures.is_empty(), "{:#?}", totals.failures);
+    assert!(totals.operations > 300, "{} operations test nothing", totals.operations);
+}
+
+macro_rules! mixes {
+    ($($name:ident: $mix:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                clean(Mix::$mix);
+            }
+        )*
+    };
+}
+
+mixes! {
+    calm: Calm,
+    partitions: Partitions,
+    pauses: Pauses,
+    loss: Loss,
+    crash: Crash,
+    single: Single,
+    clocks: Clocks,
+    tiny_window: TinyWindow,
+    one_way_held: OneWayHeld,
+    total_loss: TotalLoss,
+    everything: Everything,
+}

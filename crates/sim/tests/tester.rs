@@ -1,0 +1,224 @@
+//! The tester is tested: each property, given what must not be, objects; given the same without the fault, it does not.
+
+use bytes::Bytes;
+use precede_core::causality::context::Context;
+use precede_core::causality::hlc::Timestamp;
+use precede_core::causality::version::Version;
+use precede_core::causality::version_vector::VersionVector;
+use precede_core::id::{Address, NodeId, Origin, ShardId, ViewId};
+use precede_core::placement::view::View;
+use precede_core::wire::request::{Outcome, Refusal, WriteConcern};
+use precede_sim::oracle::{Fate, Issue, Oracle, Sighting};
+use precede_sim::past::{Past, WriteIx};
+use precede_sim::properties::causal::Shown;
+use precede_sim::properties::live::Must;
+use precede_sim::properties::{
+    Holding, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, rule_a,
+};
+
+const SHARD: ShardId = ShardId(1);
+
+struct Story {
+    oracle: Oracle,
+    view: ViewId,
+}
+
+impl Story {
+    fn new() -> Self {
+        let address = Address::parse("10.0.0.1:80", None).unwrap();
+        let view = View::bootstrap(&[address], 1).unwrap();
+        let names = vec![Bytes::from_static(b"x"), Bytes::from_static(b"y")];
+        Self { oracle: Oracle::new(names, &view), view: view.id }
+    }
+
+    fn version(&self, timestamp: u64) -> Version {
+        let origin = Origin { view: self.view, node: NodeId(1), start: Timestamp(1) };
+        Version { timestamp: Timestamp(timestamp), origin }
+    }
+
+    fn nothing(&self) -> Past {
+        Past::nothing(2)
+    }
+
+    fn write(&mut self, key: usize, timestamp: u64, delete: bool, past: &Past) -> WriteIx {
+        let issue = Issue { key, delete, past: past.clone(), fate: Fate::Done, repeated: false };
+        let (issue, value) = self.oracle.ask(issue, 0);
+        let value = (!delete).then_some(&*value.bytes);
+        let seen = Sighting { version: self.version(timestamp), key, value, issue: Some(issue) };
+        self.oracle.learn(seen).unwrap().0
+    }
+
+    fn holding(&self, writes: &[WriteIx], horizon: u64) -> Holding {
+        let mut holding = Holding { horizon: Timestamp(horizon), ..Holding::default() };
+        for write in writes {
+            let record = &self.oracle.writes[write.at()];
+            let value = (!record.tombstone)
+                .then(|| precede_core::table::value::Value::json(format!("\"v{}\"", record.issue.unwrap())));
+            holding.entries.insert(self.oracle.keys[record.key].name.clone(), (record.version, value));
+        }
+        holding
+    }
+
+    fn applied(&self, timestamp: u64) -> VersionVector {
+        let version = self.version(timestamp);
+        VersionVector::from_iter([(version.origin, version.timestamp)])
+    }
+}
+
+#[test]
+fn a_read_below_the_past_is_caught_and_one_above_is_not() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let old = story.write(0, 10, false, &nothing);
+    let new = story.write(0, 20, false, &nothing);
+    let mut past = nothing.clone();
+    causal::read(&story.oracle, &mut past, 0, Shown::Write(old)).unwrap();
+    causal::read(&story.oracle, &mut past, 0, Shown::Write(new)).unwrap();
+    causal::read(&story.oracle, &mut past.clone(), 0, Shown::Write(old)).unwrap_err();
+    causal::read(&story.oracle, &mut past, 0, Shown::Nothing).unwrap_err();
+}
+
+#[test]
+fn an_effect_without_its_cause_is_caught_across_keys() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let cause = story.write(1, 10, false, &nothing);
+    let mut writer = nothing.clone();
+    story.oracle.extend(&mut writer, cause);
+    let effect = story.write(0, 11, false, &writer);
+    let mut reader = nothing.clone();
+    causal::read(&story.oracle, &mut reader, 0, Shown::Write(effect)).unwrap();
+    causal::read(&story.oracle, &mut reader.clone(), 1, Shown::Nothing).unwrap_err();
+    causal::read(&story.oracle, &mut reader, 1, Shown::Write(cause)).unwrap();
+}
+
+#[test]
+fn a_key_that_is_back_after_its_absence_was_read_is_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let put = story.write(0, 10, false, &nothing);
+    story.write(0, 20, true, &nothing);
+    let mut past = nothing.clone();
+    causal::read(&story.oracle, &mut past, 0, Shown::Write(put)).unwrap();
+    causal::read(&story.oracle, &mut past, 0, Shown::Nothing).unwrap();
+    causal::read(&story.oracle, &mut past, 0, Shown::Write(put)).unwrap_err();
+}
+
+#[test]
+fn a_lost_write_excuses_itself_and_not_what_its_writer_knew() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let first = story.write(0, 10, false, &nothing);
+    let mut writer = nothing.clone();
+    story.oracle.extend(&mut writer, first);
+    let second = story.write(0, 20, false, &writer);
+    let mut past = nothing.clone();
+    story.oracle.extend(&mut past, second);
+    no_lost_write::mark_lost(&mut story.oracle, SHARD, &[story.holding(&[first], 0)], false).unwrap();
+    assert!(story.oracle.writes[second.at()].lost && !story.oracle.writes[first.at()].lost);
+    causal::read(&story.oracle, &mut past.clone(), 0, Shown::Write(first)).unwrap();
+    causal::read(&story.oracle, &mut past, 0, Shown::Nothing).unwrap_err();
+}
+
+#[test]
+fn one_crash_must_not_lose_what_two_acknowledged() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let write = story.write(0, 10, false, &nothing);
+    story.oracle.writes[write.at()].acks = 1;
+    no_lost_write::mark_lost(&mut story.oracle, SHARD, &[Holding::default()], true).unwrap();
+    story.oracle.writes[write.at()].lost = false;
+    story.oracle.writes[write.at()].acks = 2;
+    no_lost_write::mark_lost(&mut story.oracle, SHARD, &[Holding::default()], true).unwrap_err();
+}
+
+#[test]
+fn a_vector_that_claims_what_the_table_lacks_is_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let put = story.write(0, 10, false, &nothing);
+    let tombstone = story.write(0, 20, true, &nothing);
+    let check = |held: &[WriteIx], horizon, applied| {
+        rule_a::check(&story.oracle, SHARD, &story.applied(applied), &story.holding(held, horizon))
+    };
+    check(&[tombstone], 0, 20).unwrap();
+    check(&[], 20, 20).unwrap();
+    check(&[put], 0, 15).unwrap();
+    check(&[], 0, 5).unwrap();
+    check(&[], 0, 10).unwrap_err();
+    check(&[], 15, 20).unwrap_err();
+    check(&[put], 0, 20).unwrap_err();
+}
+
+#[test]
+fn what_is_gone_or_back_at_the_end_is_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let put = story.write(0, 10, false, &nothing);
+    let tombstone = story.write(0, 20, true, &nothing);
+    let other = story.write(1, 30, false, &nothing);
+    let (gone, back, good) = (story.holding(&[], 20), story.holding(&[put, other], 0), story.holding(&[other], 20));
+    no_lost_write::at_end(&story.oracle, SHARD, &good).unwrap();
+    no_resurrection::at_end(&story.oracle, SHARD, &good).unwrap();
+    no_lost_write::at_end(&story.oracle, SHARD, &gone).unwrap_err();
+    no_resurrection::at_end(&story.oracle, SHARD, &back).unwrap_err();
+    convergent::check(&good, &good).unwrap();
+    convergent::check(&good, &back).unwrap_err();
+    assert!(good.reflects(&story.oracle, tombstone) && good.reflects(&story.oracle, put));
+    assert!(!gone.reflects(&story.oracle, other));
+}
+
+#[test]
+fn values_and_dots_that_cannot_be_are_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    story.write(0, 10, false, &nothing);
+    let at = |story: &Story, timestamp, key, value: &'static [u8]| Sighting {
+        version: story.version(timestamp),
+        key,
+        value: Some(value),
+        issue: None,
+    };
+    let seen = at(&story, 10, 0, b"\"v0\"");
+    assert!(!story.oracle.learn(seen).unwrap().1);
+    for (timestamp, key, value) in [(20, 0, b"\"v7\""), (20, 1, b"\"v0\""), (10, 1, b"\"v0\"")] {
+        let seen = at(&story, timestamp, key, value);
+        story.oracle.learn(seen).unwrap_err();
+    }
+    let refused = Issue { key: 0, delete: false, past: nothing, fate: Fate::Refused, repeated: false };
+    story.oracle.ask(refused, 0);
+    let seen = at(&story, 20, 0, b"\"v1\"");
+    story.oracle.learn(seen).unwrap_err();
+}
+
+#[test]
+fn contexts_that_forget_and_versions_that_do_not_rise_are_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let write = story.write(0, 10, false, &nothing);
+    let mut past = nothing;
+    story.oracle.extend(&mut past, write);
+    causal::write(&story.oracle, &past, &story.version(11)).unwrap();
+    causal::write(&story.oracle, &past, &story.version(10)).unwrap_err();
+    let asked = Context { entries: story.applied(10), ..Context::default() };
+    let pruned = Context { stable: Timestamp(10), ..Context::default() };
+    causal::context(&asked, &asked).unwrap();
+    causal::context(&asked, &pruned).unwrap();
+    causal::context(&asked, &Context::default()).unwrap_err();
+    causal::context(&pruned, &asked).unwrap_err();
+}
+
+#[test]
+fn answers_that_are_too_modest_or_too_bold_are_caught() {
+    durable::answer(2, Some(WriteConcern::Two), true, 3).unwrap();
+    durable::answer(1, Some(WriteConcern::Two), false, 3).unwrap();
+    durable::answer(1, None, true, 3).unwrap();
+    durable::answer(1, Some(WriteConcern::All), true, 3).unwrap_err();
+    durable::answer(4, None, true, 3).unwrap_err();
+    let refused = Outcome::Refused(Refusal::Unsatisfied);
+    live::answer(Must::Not, &refused).unwrap();
+    live::answer(Must::AtRest, &refused).unwrap_err();
+    live::answer(Must::AtRest, &Outcome::Absent).unwrap();
+    bounded::context(4096).unwrap();
+    bounded::context(4097).unwrap_err();
+}
