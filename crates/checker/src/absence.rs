@@ -1,9 +1,10 @@
 //! Which delete a read of absence has read, as far as this can be known; and the causal order that follows.
 //!
-//! Absence is the initial state or any delete of the key. A delete can explain a read unless it follows the read, or another
-//! write that precedes the read has overwritten it. The initial state can explain it unless any write precedes it. If exactly one delete
-//! remains, the read has read it: this is one more causal edge, which may settle other reads, so it is repeated until
-//! nothing changes. Since edges only rule explanations out, stopping early would be sound as well.
+//! Absence is the initial state or any delete of the key. A delete can explain a read unless it follows the read, or
+//! another write that precedes the read has overwritten it. The initial state can explain it unless any write precedes
+//! it. If exactly one delete remains, the read has read it: this is one more causal edge, which may settle other reads,
+//! so it is repeated until nothing changes. Since edges only rule explanations out, stopping early would be sound as
+//! well.
 
 use crate::Case;
 use crate::cycles::Components;

@@ -1,9 +1,9 @@
 //! Decomposition of the causal order into chains, which are what clocks have one entry for.
 //!
-//! A session is a chain. A session that starts from a context handed to it goes on with the chain of the giver, if the giver's
-//! session ends there; so clients that pass contexts by hand, and have no sessions in this sense, still form few chains.
-//! Operations that are alone get no clock entry: the `order` module treats such *loose* ones apart, which keeps the clocks
-//! small when many requests carry no context.
+//! A session is a chain. A session that starts from a context handed to it goes on with the chain of the giver, if the
+//! giver's session ends there; so clients that pass contexts by hand, and have no sessions in this sense, still form
+//! few chains. Operations that are alone get no clock entry: the `order` module treats such *loose* ones apart, which
+//! keeps the clocks small when many requests carry no context.
 
 use crate::order::{Edge, EdgeKind};
 

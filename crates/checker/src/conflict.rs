@@ -1,10 +1,8 @@
 //! The bad pattern CyclicCF: no single order of the writes agrees with causality and with what the reads returned.
 //!
-//! A read that follows two writes of its key and returned the one proves that the other is older. The paper has this *conflict
-//! order* for all writes before a read; here only the last one of each chain is related, since the earlier ones precede
-//! it, which leaves the cycles what they are and the graph sparse.
-
-use std::collections::HashMap;
+//! A read that follows two writes of its key and returned the one proves that the other is older. The paper has this
+//! *conflict order* for all writes before a read; here only the last one of each chain is related, since the earlier
+//! ones precede it, which leaves the cycles what they are and the graph sparse.
 
 use crate::Case;
 use crate::absence::successors;
@@ -31,32 +29,30 @@ pub(crate) enum Proof {
 }
 
 /// Causality together with the order of writes that is proven; both must hold in any single order of the writes.
-pub(crate) struct Arbitration {
+pub(crate) struct Arbitration<'c> {
     successors: Vec<Vec<usize>>,
-    proofs: HashMap<(usize, usize), Proof>,
+    conflicts: &'c [Conflict],
 }
 
-impl Arbitration {
-    pub(crate) fn new(case: &Case<'_>, conflicts: &[Conflict]) -> Self {
-        let mut arbitration = Self { successors: successors(&case.order.into), proofs: HashMap::new() };
-        for conflict in conflicts {
-            arbitration.add(conflict.earlier, conflict.later, Proof::Read(conflict.read));
+impl<'c> Arbitration<'c> {
+    /// Relates causality, these conflicts, and for pairs of writes `at_rest` that the first is older.
+    pub(crate) fn new(case: &Case<'_>, conflicts: &'c [Conflict], at_rest: &[(usize, usize)]) -> Self {
+        let mut successors = successors(&case.order.into);
+        let proven = conflicts.iter().map(|conflict| (conflict.earlier, conflict.later));
+        for (earlier, later) in proven.chain(at_rest.iter().copied()) {
+            successors[earlier].push(later);
         }
-        arbitration
+        Self { successors, conflicts }
     }
 
-    pub(crate) fn add(&mut self, earlier: usize, later: usize, proof: Proof) {
-        self.proofs.entry((earlier, later)).or_insert_with(|| {
-            self.successors[earlier].push(later);
-            proof
-        });
+    /// Why one write that leads to another here is the older one, where causality does not say so.
+    pub(crate) fn proof(&self, earlier: usize, later: usize) -> Proof {
+        let read = self.conflicts.iter().find(|conflict| (conflict.earlier, conflict.later) == (earlier, later));
+        read.map_or(Proof::AtRest, |conflict| Proof::Read(conflict.read))
     }
 
-    pub(crate) fn proof(&self, earlier: usize, later: usize) -> Option<Proof> {
-        self.proofs.get(&(earlier, later)).copied()
-    }
-
-    /// For each tangle of cycles that contains one of the `starts`, a short cycle; the last node leads to the first by such a start.
+    /// For each tangle of cycles that contains one of the `starts`, a short cycle; the last node leads to the first by
+    /// such a start.
     pub(crate) fn cycles(&self, starts: impl IntoIterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
         let components = Components::of(&self.successors);
         if components.is_acyclic() {
@@ -68,7 +64,7 @@ impl Arbitration {
 
 /// Reports cycles of causality and conflict order.
 pub(crate) fn cycles(case: &Case<'_>, conflicts: &[Conflict], findings: &mut Findings) {
-    let arbitration = Arbitration::new(case, conflicts);
+    let arbitration = Arbitration::new(case, conflicts, &[]);
     // Causality alone has no cycle, so each contains a conflict.
     let starts = conflicts.iter().map(|conflict| (conflict.earlier, conflict.later));
     for cycle in arbitration.cycles(starts) {

@@ -18,8 +18,8 @@ pub(crate) struct Components {
 }
 
 impl Components {
-    /// Finds them by the algorithm of Tarjan, *Depth-First Search and Linear Graph Algorithms* (1972), with the recursion
-    /// on the heap. No node may have an edge to itself.
+    /// Finds them by the algorithm of Tarjan, *Depth-First Search and Linear Graph Algorithms* (1972), with the
+    /// recursion on the heap. No node may have an edge to itself.
     pub(crate) fn of(successors: &[Vec<usize>]) -> Self {
         let n = successors.len();
         let mut visits = vec![UNVISITED; n];
@@ -72,7 +72,8 @@ impl Components {
         self.of[from] == self.of[to]
     }
 
-    /// For each component with a cycle, a short one: its nodes, of which the last leads to the first by one of `starts`.
+    /// For each component with a cycle, a short one: its nodes, of which the last leads to the first by one of
+    /// `starts`.
     ///
     /// Every cycle must contain one of the `starts`, which are edges `(from, to)`.
     pub(crate) fn short_cycles(

@@ -87,8 +87,8 @@ impl<'h> Evidence<'h> {
 
     /// The direct causal edges into each operation: session order, contexts handed over, and reads of values.
     ///
-    /// A write of unknown outcome follows its session's earlier operations, since its request carried their context; but
-    /// no response told the session of it, so nothing follows it except its readers.
+    /// A write of unknown outcome follows its session's earlier operations, since its request carried their context;
+    /// but no response told the session of it, so nothing follows it except its readers.
     pub(crate) fn edges(&self) -> Vec<Vec<Edge>> {
         let operations = &self.history.operations;
         let mut into = vec![Vec::new(); operations.len()];

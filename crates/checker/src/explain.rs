@@ -54,7 +54,8 @@ pub(crate) fn quote(text: &str) -> String {
     }
 }
 
-/// The path from one operation to another that it precedes, with the fewest steps between sessions and then the fewest steps.
+/// The path from one operation to another that it precedes, with the fewest steps between sessions and then the fewest
+/// steps.
 pub(crate) fn shortest_path(order: &Order, from: usize, to: usize) -> Vec<Step> {
     let mut next: HashMap<usize, Step> = HashMap::new();
     let mut open = BinaryHeap::from([Reverse(((0, 0), to))]);
@@ -183,7 +184,7 @@ fn direct(into: &[Vec<Edge>], from: usize, to: usize) -> Option<EdgeKind> {
 /// A cycle of causality and of the order of writes that reads prove, step by step, after these words.
 pub(crate) fn arbitration_cycle(
     case: &Case<'_>,
-    arbitration: &Arbitration,
+    arbitration: &Arbitration<'_>,
     cycle: &[usize],
     words: &str,
 ) -> (String, Vec<usize>) {
@@ -204,7 +205,7 @@ pub(crate) fn arbitration_cycle(
         operations.extend(written);
         let end = describe(history, to);
         let _ = match arbitration.proof(from, to) {
-            Some(Proof::Read(read)) => {
+            Proof::Read(read) => {
                 operations.push(read);
                 write!(
                     text,
@@ -212,7 +213,7 @@ pub(crate) fn arbitration_cycle(
                     describe(history, read)
                 )
             }
-            Some(Proof::AtRest) | None => {
+            Proof::AtRest => {
                 write!(text, "\n    must be older than {end}, which is what the replicas hold")
             }
         };

@@ -1,13 +1,13 @@
 //! What replicas hold at rest: Divergence, LostWrite and Resurrection.
 //!
-//! At rest, every replica has every acknowledged write, so what it holds must be the newest: no acknowledged write of the key
-//! may be newer by causality, nor by the order of writes that reads prove. A write of unknown outcome may be held, but
-//! need not be.
+//! At rest, every replica has every acknowledged write, so what it holds must be the newest: no acknowledged write of
+//! the key may be newer by causality, nor by the order of writes that reads prove. A write of unknown outcome may be
+//! held, but need not be.
 
 use std::collections::BTreeMap;
 
 use crate::Case;
-use crate::conflict::{Arbitration, Conflict, Proof};
+use crate::conflict::{Arbitration, Conflict};
 use crate::evidence::Source;
 use crate::explain::{self, describe, quote, quote_read, shortest_path};
 use crate::report::{Findings, Pattern};
@@ -49,8 +49,8 @@ fn divergence(key: &str, holders: &Holders<'_>) -> String {
     text
 }
 
-/// Judges one value by causality alone. Returns the write that must be the newest if the value is right, where it is one certain
-/// write.
+/// Judges one value by causality alone. Returns the write that must be the newest if the value is right, where it is
+/// one certain write.
 fn value_at_rest<'h>(case: &Case<'h>, key: &str, value: Option<&'h str>, findings: &mut Findings) -> Option<usize> {
     let held = format!("at rest {} is {}", quote(key), quote_read(value));
     let source = match case.evidence.key_number(key) {
@@ -118,18 +118,15 @@ fn is_written(case: &Case<'_>, write: usize) -> bool {
     case.evidence.history.operations[write].is_written()
 }
 
-/// Judges all values at rest together, by causality and the order of writes that is proven: none of the writes in `newest` may be
-/// older than an acknowledged write of its key.
+/// Judges all values at rest together, by causality and the order of writes that is proven: none of the writes in
+/// `newest` may be older than an acknowledged write of its key.
 fn order_at_rest(case: &Case<'_>, conflicts: &[Conflict], newest: &[usize], findings: &mut Findings) {
-    let mut arbitration = Arbitration::new(case, conflicts);
     let mut at_rest = Vec::new();
     for &held in newest {
         let written = case.ledger.last(case.evidence.key_of[held], |write| is_written(case, write));
         at_rest.extend(written.into_iter().filter(|&older| older != held).map(|older| (older, held)));
     }
-    for &(older, held) in &at_rest {
-        arbitration.add(older, held, Proof::AtRest);
-    }
+    let arbitration = Arbitration::new(case, conflicts, &at_rest);
     for cycle in arbitration.cycles(at_rest.iter().copied()) {
         let is_deleted = cycle.last().is_some_and(|&older| case.evidence.is_delete(older));
         let pattern = match is_deleted && !case.evidence.is_delete(cycle[0]) {

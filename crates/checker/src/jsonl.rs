@@ -47,8 +47,8 @@ impl History {
     /// ```
     ///
     /// Actions are `{"put":{"value":…}}`, `"get"` and `"delete"`; outcomes `{"read":{"value":…}}` (`null` for absent),
-    /// `"written"`, `"not_found"`, `"failed"` and `"unknown"`. `received_from` counts the `op` lines from 0; it defaults to
-    /// `[]`, and `carries_context` to `true`. Final reads may stand anywhere.
+    /// `"written"`, `"not_found"`, `"failed"` and `"unknown"`. `received_from` counts the `op` lines from 0; it
+    /// defaults to `[]`, and `carries_context` to `true`. Final reads may stand anywhere.
     ///
     /// # Errors
     ///

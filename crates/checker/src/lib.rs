@@ -1,23 +1,25 @@
 //! The judge: decides from a recorded client history whether causal convergence (CCv) was kept.
 //!
-//! It shares no code with the store, and trusts neither its timestamps nor its version vectors. What it goes by is only what clients saw:
-//! who asked what in which session, what came back, and whose context was handed to whom.
+//! It shares no code with the store, and trusts neither its timestamps nor its version vectors. What it goes by is only
+//! what clients saw: who asked what in which session, what came back, and whose context was handed to whom.
 //!
 //! The definition is that of Bouajjani, Enea, Guerraoui and Hamza, *On Verifying Causal Consistency* (POPL 2017): where
 //! every write is unique, a history is causally convergent exactly if it shows none of five bad patterns ([`Pattern`]).
 //! The session guarantees of Terry et al., *Session Guarantees for Weakly Consistent Replicated Data* (PDIS 1994), are
 //! named as diagnosis of a bad read. Reads taken from every replica after healing are judged for convergence.
 //!
-//! Two things a real history has are not in that paper, and both are treated such that a valid history never raises an alarm:
+//! Two things a real history has are not in that paper, and both are treated such that a valid history never raises an
+//! alarm:
 //!
 //! - **Unknown writes** (timed out) are legal if seen and legal if not. One that somebody read has happened.
 //! - **Absence** may be the initial state or any delete of the key. A read of absence is blamed only if nothing can
 //!   explain it, and is used as evidence only if exactly one delete can. What remains ambiguous is left alone, so
 //!   the judge is exact for histories without deletes, and sound for all.
 //!
-//! The parts: [`History`] is the input ([`History::read_jsonl`] documents its file form), `evidence` what it says before any judgement, `order` the causal order,
-//! `absence` finds the deletes that were read, `patterns` and `conflict` look for the bad patterns, `finals` for what was
-//! lost, `sessions` names guarantees, `explain` writes sentences, and [`Report`] is the output.
+//! The parts: [`History`] is the input ([`History::read_jsonl`] documents its file form), `evidence` what it says
+//! before any judgement, `order` the causal order, `absence` finds the deletes that were read, `patterns` and
+//! `conflict` look for the bad patterns, `finals` for what was lost, `sessions` names guarantees, `explain` writes
+//! sentences, and [`Report`] is the output.
 
 mod absence;
 mod chains;

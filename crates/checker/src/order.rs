@@ -1,15 +1,16 @@
 //! The causal order: given direct edges without a cycle, answers whether one operation precedes another.
 //!
-//! Clocks have one entry for each chain of [`chains`](crate::chains), so that the answer takes constant time instead of the
-//! square of the history in memory; compare *AWDIT: An Optimal Weak Database Isolation Tester* (PLDI 2025), whose clocks are
-//! over sessions. Loose operations, on no chain, are answered by a reverse clock if the later one is on a chain, and else
-//! by a search that passes only loose operations.
+//! Clocks have one entry for each chain of [`chains`](crate::chains), so that the answer takes constant time instead of
+//! the square of the history in memory; compare *AWDIT: An Optimal Weak Database Isolation Tester* (PLDI 2025), whose
+//! clocks are over sessions. Loose operations, on no chain, are answered by a reverse clock if the later one is on a
+//! chain, and else by a search that passes only loose operations.
 
 use std::collections::HashSet;
 
 use crate::chains::{Place, decompose};
 
-/// The bound on the entries of the clocks, of four bytes each. Histories that need more get columns for their longest chains.
+/// The bound on the entries of the clocks, of four bytes each. Histories that need more get columns for their longest
+/// chains.
 const CLOCK_ENTRIES_MAX: usize = 1 << 26;
 
 /// Why one operation directly precedes another.

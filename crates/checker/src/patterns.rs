@@ -81,8 +81,8 @@ fn read_of_absence(case: &Case<'_>, read: usize, findings: &mut Findings) {
     report(case, pattern, read, overwritten, &newest, findings);
 }
 
-/// Reports a read of `stale` (or of the initial state) that each of `newer`, which precede the read, makes wrong; and the
-/// session guarantees that this breaks.
+/// Reports a read of `stale` (or of the initial state) that each of `newer`, which precede the read, makes wrong; and
+/// the session guarantees that this breaks.
 fn report(
     case: &Case<'_>,
     pattern: Pattern,

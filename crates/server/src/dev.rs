@@ -1,3 +1,181 @@
-//! stub
-use std::process::ExitCode;
-pub(crate) async fn command(_: &crate::cli::DevArgs) -> ExitCode { ExitCode::SUCCESS }
+//! A whole cluster on this machine, for trying: one process per node, so that one can be killed.
+
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+
+use precede_core::id::Address;
+use precede_core::placement::view::View;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::EXIT_USAGE;
+use crate::cli::{DevArgs, SETTINGS};
+
+/// For all nodes to be ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Between two looks.
+const READY_INTERVAL: Duration = Duration::from_millis(50);
+/// For one answer of a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// For the nodes to end when they are asked to: a little more than they take for it.
+const END_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// The cluster as it is started.
+struct Plan {
+    view: View,
+    members: Vec<Address>,
+    repl_factor: u16,
+}
+
+/// Runs `precede dev`.
+pub(crate) async fn command(args: &DevArgs) -> ExitCode {
+    let plan = match Plan::new(args) {
+        Ok(plan) => plan,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match run(&plan).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Plan {
+    fn new(args: &DevArgs) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            args.port_base.checked_add(args.nodes - 1).is_some(),
+            "--port-base {} leaves no room for {} ports: choose a lower one",
+            args.port_base,
+            args.nodes
+        );
+        let ports = args.port_base..=args.port_base + (args.nodes - 1);
+        let members = ports.map(|port| Address::parse("127.0.0.1", Some(port))).collect::<Result<Vec<_>, _>>()?;
+        let view = View::bootstrap(&members, usize::from(args.repl_factor))
+            .map_err(|error| anyhow::anyhow!("--nodes {} --repl-factor {}: {error}", args.nodes, args.repl_factor))?;
+        Ok(Self { view, members, repl_factor: args.repl_factor })
+    }
+
+    /// The arguments of one node.
+    fn serve(&self, member: &Address) -> Vec<String> {
+        let view: Vec<&str> = self.members.iter().map(Address::as_str).collect();
+        let (view, factor) = (view.join(","), self.repl_factor.to_string());
+        ["serve", "--address", member.as_str(), "--view", &view, "--repl-factor", &factor].map(str::to_owned).into()
+    }
+
+    fn spawn(&self, member: &Address) -> anyhow::Result<Child> {
+        let mut command = Command::new(std::env::current_exe()?);
+        // Only what is said here counts: what the environment says is meant for one node.
+        for setting in SETTINGS {
+            command.env_remove(setting.to_uppercase());
+        }
+        if std::env::var_os("RUST_LOG").is_none() {
+            command.env("RUST_LOG", "error");
+        }
+        // A node ends with its standard input, and so with this process, whatever ends this process.
+        command.args(self.serve(member)).arg("--exit-with-stdin");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);
+        Ok(command.spawn()?)
+    }
+}
+
+async fn run(plan: &Plan) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut children, mut stdins, mut pids) = (JoinSet::new(), Vec::new(), Vec::new());
+    for member in &plan.members {
+        let mut child = plan.spawn(member)?;
+        stdins.push(child.stdin.take());
+        pids.push(child.id().unwrap_or_default());
+        let member = member.clone();
+        children.spawn(async move { (member, child.wait().await) });
+    }
+    tokio::select! {
+        ready = all_ready(plan) => ready?,
+        Some(Ok((member, status))) = children.join_next() => {
+            anyhow::bail!("node {member} ended at its start ({}): is its port in use?", describe(status));
+        }
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    introduce(plan, &pids);
+    loop {
+        tokio::select! {
+            Some(Ok((member, status))) = children.join_next() => lament(plan, &member, status),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    println!("\nstopping");
+    stdins.clear();
+    // Those that have not ended then are killed when their handles are dropped.
+    let _ = timeout(END_TIMEOUT, async { while children.join_next().await.is_some() {} }).await;
+    Ok(())
+}
+
+async fn all_ready(plan: &Plan) -> anyhow::Result<()> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    for member in &plan.members {
+        loop {
+            let answer = timeout(PROBE_TIMEOUT, probe(member)).await.unwrap_or_else(|elapsed| Err(elapsed.into()));
+            match answer {
+                Ok(answer) if answer.starts_with("HTTP/1.1 200") => break,
+                Ok(answer) if Instant::now() > deadline => {
+                    let body = answer.rsplit("\r\n\r\n").next().unwrap_or_default();
+                    anyhow::bail!("node {member} is not ready after {READY_TIMEOUT:?}: {body}");
+                }
+                Err(error) if Instant::now() > deadline => {
+                    anyhow::bail!("node {member} does not answer after {READY_TIMEOUT:?}: {error}");
+                }
+                Ok(_) | Err(_) => sleep(READY_INTERVAL).await,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks a node whether it is ready; returns its answer whole.
+async fn probe(member: &Address) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(member.as_str()).await?;
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {member}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.take(64 << 10).read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+fn introduce(plan: &Plan, pids: &[u32]) {
+    println!("{} nodes are ready\n", plan.members.len());
+    println!("  {:<22} {:<6} pid", "node", "shard");
+    for (member, pid) in plan.members.iter().zip(pids) {
+        let shard = plan.view.shard_of_member(member.node_id()).map_or(0, |shard| shard.0);
+        println!("  {:<22} {shard:<6} {pid}", member.as_str());
+    }
+    let first = &plan.members[0];
+    let last = plan.members.last().unwrap_or(first);
+    println!(
+        "\ntry\n\n\
+         \x20 T=$(curl -s -D - -o /dev/stderr -X PUT http://{first}/kv-store/keys/greeting -d '{{\"value\": \"hello\"}}' \
+         | sed -n 's/^causal-context: //p' | tr -d '\\r')\n\
+         \x20 curl -s -H \"Causal-Context: $T\" http://{last}/kv-store/keys/greeting\n\
+         \x20 curl -s -H \"Causal-Context: $T\" -X DELETE http://{last}/kv-store/keys/greeting\n\n\
+         kill a node by its pid to see the others go on; Ctrl-C ends all\n"
+    );
+}
+
+fn lament(plan: &Plan, member: &Address, status: std::io::Result<std::process::ExitStatus>) {
+    println!("node {member} has ended ({}); the others go on. To start it again:\n", describe(status));
+    let program = std::env::current_exe().map_or_else(|_| "precede".to_owned(), |path| path.display().to_string());
+    println!("  {program} {}\n", plan.serve(member).join(" "));
+}
+
+fn describe(status: std::io::Result<std::process::ExitStatus>) -> String {
+    status.map_or_else(|error| error.to_string(), |status| status.to_string())
+}

@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::EXIT_USAGE;
 use crate::cli::Said;
 use crate::driver::Driver;
-use crate::http::accept::{self, Open};
 use crate::http::App;
+use crate::http::accept::{self, Open};
 use crate::settings::{HttpLimits, Settings, SettingsError};
 use crate::{logging, peer};
 
@@ -70,9 +70,9 @@ async fn bind(said: &Said) -> anyhow::Result<(TcpListener, Config, HttpLimits)> 
         settings.config(settings.bind.port(), seed)?;
     }
     raise_open_files();
-    let listener = TcpListener::bind(settings.bind)
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}; choose another --port or --bind", settings.bind))?;
+    let listener = TcpListener::bind(settings.bind).await.map_err(|error| {
+        anyhow::anyhow!("cannot listen on {}: {error}; choose another --port or --bind", settings.bind)
+    })?;
     let config = settings.config(listener.local_addr()?.port(), seed)?;
     Ok((listener, config, settings.http))
 }
@@ -142,9 +142,8 @@ fn shutdown(exit_with_stdin: bool) -> std::io::Result<impl Future<Output = ()>> 
 /// Every connection is an open file: asks the system for as many as it allows.
 fn raise_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
-        if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) }
-    });
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
     if let Err(error) = raised {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }

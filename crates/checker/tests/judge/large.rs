@@ -36,6 +36,7 @@ fn fifty_thousand_operations() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimization")]
 fn fifty_thousand_operations_of_unusual_clients() {
     judge("1 session", Run { sessions: 1, ..RUN });
     judge("1,000 sessions", Run { sessions: 1_000, ..RUN });

@@ -1,8 +1,8 @@
 //! Histories as text, an operation a line: `SESSION ACTION KEY [VALUE] [~] [<POSITION]…`.
 //!
-//! Actions are `put`, `get`, `del`, and `del404` for a delete that found nothing; `!` after an action means that it failed, `?` that its
-//! outcome is unknown. The value `-` is absence. `~` stands for "without context", `<3` for "was handed the context of
-//! operation 3". A final read is `final REPLICA KEY VALUE`.
+//! Actions are `put`, `get`, `del`, and `del404` for a delete that found nothing; `!` after an action means that it
+//! failed, `?` that its outcome is unknown. The value `-` is absence. `~` stands for "without context", `<3` for "was
+//! handed the context of operation 3". A final read is `final REPLICA KEY VALUE`.
 
 use std::collections::BTreeSet;
 

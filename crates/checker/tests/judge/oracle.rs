@@ -1,7 +1,7 @@
 //! The definitions, taken literally: the whole transitive closure, all pairs, and every way to explain absence.
 //!
-//! Written apart from the checker and slow on purpose. A final read is an operation of its own that follows every acknowledged
-//! write of its key.
+//! Written apart from the checker and slow on purpose. A final read is an operation of its own that follows every
+//! acknowledged write of its key.
 
 use std::collections::BTreeSet;
 
@@ -133,7 +133,8 @@ fn reading(history: &History, node: usize, value: Option<&str>) -> Reading {
     Reading { node, choices }
 }
 
-/// The causal order: session order, handed contexts, reads-from, and final reads after all acknowledged writes of their key.
+/// The causal order: session order, handed contexts, reads-from, and final reads after all acknowledged writes of their
+/// key.
 fn causal_order(history: &History, readings: &[Reading], way: &[From]) -> Matrix {
     let operations = &history.operations;
     let n = operations.len() + history.final_reads.len();

@@ -1,7 +1,9 @@
-//! A simulated store: replicas that apply writes in causal order and let the last writer win, or that are wrong in one known way.
+//! A simulated store: replicas that apply writes in causal order and let the last writer win, or that are wrong in one
+//! known way.
 //!
 //! It shares nothing with the real store but the promise. Sessions carry a context, which is a version vector; requests
-//! time out and are applied at once, later or never; some carry no context; contexts are handed from session to session.
+//! time out and are applied at once, later or never; some carry no context; contexts are handed from session to
+//! session.
 
 use std::collections::BTreeMap;
 

@@ -43,10 +43,8 @@ pub(crate) async fn run(listener: TcpListener, app: Arc<App>, open: Arc<Open>, d
             Err(error) => {
                 // Of one connection that broke before it was accepted, or of the whole system: in either case go on.
                 tracing::debug!(%error, "cannot accept a connection");
-                if !matches!(
-                    error.kind(),
-                    std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset
-                ) {
+                if !matches!(error.kind(), std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset)
+                {
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
                 continue;

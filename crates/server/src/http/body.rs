@@ -60,9 +60,7 @@ pub(crate) async fn read(
     }
     match timeout(time_max, collect(budget, body, bytes_max)).await {
         Ok(result) => result,
-        Err(_) => {
-            Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time").closing())
-        }
+        Err(_) => Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time").closing()),
     }
 }
 

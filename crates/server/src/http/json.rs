@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn fields_are_separated_and_texts_escaped() {
-        let object = Object::new(0).text("a", "\"\n").boolean("b", true).number("n", 3).value("l", &[1, 2]).context("t");
+        let object =
+            Object::new(0).text("a", "\"\n").boolean("b", true).number("n", 3).value("l", &[1, 2]).context("t");
         let text = r#"{"a":"\"\n","b":true,"n":3,"l":[1,2],"causal-context":{"token":"t"}}"#;
         assert_eq!(object.finish(), text.as_bytes());
         assert_eq!(Object::new(0).context("").finish(), r#"{"causal-context":{}}"#.as_bytes());

@@ -59,7 +59,8 @@ pub(crate) async fn answer(app: &App, head: &Parts, encoded: &str, body: Incomin
     match ask(app, action, prepared.context.clone(), params).await {
         Some(reply) => respond(app, head, &reply, wants_raw),
         None if is_write => {
-            let failure = Failure::new(StatusCode::GATEWAY_TIMEOUT, "outcome unknown: this node did not answer in time");
+            let failure =
+                Failure::new(StatusCode::GATEWAY_TIMEOUT, "outcome unknown: this node did not answer in time");
             prepared.fail(app, &head.method, &failure)
         }
         None => prepared.fail(app, &head.method, &Failure::unavailable("this node did not answer in time")),
@@ -179,7 +180,8 @@ fn found(
         reply::add_served(app, &mut response, served);
         return response;
     }
-    let object = Object::new(256 + value.bytes.len()).boolean("doesExist", true).text("message", "Retrieved successfully");
+    let object =
+        Object::new(256 + value.bytes.len()).boolean("doesExist", true).text("message", "Retrieved successfully");
     finish(app, StatusCode::OK, raw::write(object, &value), context, served)
 }
 

@@ -40,9 +40,9 @@ fn wait(text: &str) -> Result<Duration, Failure> {
     let limit = WAIT_MAX.as_millis();
     match text.parse::<u64>() {
         Ok(millis) if u128::from(millis) <= limit => Ok(Duration::from_millis(millis)),
-        Ok(_) | Err(_) => {
-            Err(Failure::bad(format!("Parameter wait is \"{text}\": it must be a number of milliseconds up to {limit}")))
-        }
+        Ok(_) | Err(_) => Err(Failure::bad(format!(
+            "Parameter wait is \"{text}\": it must be a number of milliseconds up to {limit}"
+        ))),
     }
 }
 
