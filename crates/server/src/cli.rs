@@ -16,7 +16,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run one node
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Run a whole cluster on this machine, for trying
     Dev(DevArgs),
     /// Write a key

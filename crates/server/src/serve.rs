@@ -120,17 +120,17 @@ pub(crate) async fn run(
 fn shutdown(exit_with_stdin: bool) -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (stdin_open, mut stdin_ended) = watch::channel(());
-    if exit_with_stdin {
+    // Kept as long as the process is not to end with its standard input.
+    let mut kept = Some(stdin_open);
+    if exit_with_stdin && let Some(stdin_open) = kept.take() {
         std::thread::spawn(move || {
             let mut buffer = [0; 256];
             while matches!(std::io::stdin().read(&mut buffer), Ok(read) if read > 0) {}
             drop(stdin_open);
         });
-    } else {
-        // Kept for ever: the channel never ends.
-        std::mem::forget(stdin_open);
     }
     Ok(async move {
+        let _kept = kept;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

@@ -194,7 +194,7 @@ mod tests {
         let (bind, config) = resolve(&[]).unwrap();
         assert_eq!(bind.to_string(), "127.0.0.1:8080");
         assert_eq!(config.address.as_str(), "127.0.0.1:8080");
-        assert_eq!(config.bootstrap.shards()[0].replicas, [config.address.clone()]);
+        assert_eq!(config.bootstrap.shards()[0].replicas, std::slice::from_ref(&config.address));
     }
 
     #[test]

@@ -239,9 +239,7 @@ impl Oracle {
 
     /// What all deletes of a key whose outcome is open have in their pasts.
     fn common_past(&self, key: usize) -> Past {
-        let open = |issue: &&Issue| {
-            issue.key == key && issue.delete && (issue.fate == Fate::Open || issue.repeated)
-        };
+        let open = |issue: &&Issue| issue.key == key && issue.delete && (issue.fate == Fate::Open || issue.repeated);
         let mut common: Option<Past> = None;
         for issue in self.issues.iter().filter(open) {
             common = Some(match common {
@@ -264,6 +262,11 @@ impl Oracle {
         let record = &self.writes[write.at()];
         let kind = if record.tombstone { "tombstone" } else { "put" };
         let issue = record.issue.map_or(String::new(), |issue| format!(" v{issue}"));
-        format!("{kind}{issue} of {} at {} by {:?}", self.name(record.key), record.version.timestamp, record.version.origin)
+        format!(
+            "{kind}{issue} of {} at {} by {:?}",
+            self.name(record.key),
+            record.version.timestamp,
+            record.version.origin
+        )
     }
 }

@@ -20,6 +20,8 @@ pub struct Shape {
     pub window_bytes_max: Option<usize>,
     /// How wrong each node's wall clock is.
     pub skews_ms: Vec<i64>,
+    /// By how much all wall clocks rise once the cluster has met: so old it is.
+    pub aged_by_ms: i64,
     /// The range of wall clocks, to draw new ones from.
     pub skew_ms_max: i64,
 }
@@ -48,7 +50,8 @@ impl Shape {
         let members = if dice.chance(60) { 1 } else { small }.max(least);
         let factor = (*dice.pick(&[1, 2, 2, 2, 3, 3, 3, 4, 5])).clamp(factor_least, members);
         let spares = u64::from(members < 12 && dice.chance(125));
-        let address = |at: u64| Address::parse(&format!("10.0.0.{}:8080", at + 1), None).expect("it has a host and a port");
+        let address =
+            |at: u64| Address::parse(&format!("10.0.0.{}:8080", at + 1), None).expect("it has a host and a port");
         let addresses: Vec<Address> = (0..members + spares).map(address).collect();
         let members = usize::try_from(members).expect("members are few");
         let factor = usize::try_from(factor).expect("factors are small");
@@ -61,13 +64,15 @@ impl Shape {
             Mix::Calm | Mix::Partitions | Mix::Pauses | Mix::Loss | Mix::TinyWindow | Mix::OneWayHeld => 50,
         };
         let skews_ms = addresses.iter().map(|_| if dice.chance(400) { dice.around(skew_ms_max) } else { 0 }).collect();
-        Self { view, addresses, members, window_bytes_max, skews_ms, skew_ms_max }
+        let aged_by_ms = if dice.chance(500) { 150_000 } else { 0 };
+        Self { view, addresses, members, window_bytes_max, skews_ms, aged_by_ms, skew_ms_max }
     }
 
     /// Draws the usual quality of a link.
     #[must_use]
     pub fn link(mix: Mix, dice: &mut Dice) -> Quality {
-        let plain = |delay_min, delay_max| Quality { delay_min, delay_max, loss: 0, repeat: 0, late: 0, reorder: false };
+        let plain =
+            |delay_min, delay_max| Quality { delay_min, delay_max, loss: 0, repeat: 0, late: 0, reorder: false };
         match mix {
             Mix::Calm => {
                 let delay = dice.between(5_000, 60_000);

@@ -93,7 +93,7 @@ pub fn sketch(envelope: &Envelope) -> Option<String> {
             format!("forward {id} hops={hops} repeat-of={repeat} {:?}", forward.request.action)
         }
         Message::ForwardReply { id, reply } => format!("forward-reply {id} {:?}", reply.outcome),
-        other => format!("{other:?}"),
+        Message::Superseded { by } => format!("superseded by {by}"),
     };
     Some(text)
 }

@@ -114,7 +114,8 @@ fn a_lost_write_excuses_itself_and_not_what_its_writer_knew() {
     let second = story.write(0, 20, false, &writer);
     let mut past = nothing.clone();
     story.oracle.extend(&mut past, second);
-    no_lost_write::mark_lost(&mut story.oracle, SHARD, &[story.holding(&[first], 0)], false).unwrap();
+    let survivor = story.holding(&[first], 0);
+    no_lost_write::mark_lost(&mut story.oracle, SHARD, &[survivor], false).unwrap();
     assert!(story.oracle.writes[second.at()].lost && !story.oracle.writes[first.at()].lost);
     causal::read(&story.oracle, &mut past.clone(), 0, Shown::Write(first)).unwrap();
     causal::read(&story.oracle, &mut past, 0, Shown::Nothing).unwrap_err();

@@ -94,7 +94,7 @@ impl Outbox {
     }
 
     /// Waits for messages and takes them out, oldest first, about `bytes_max` bytes at once.
-    pub(crate) async fn take(&self, bytes_max: usize) -> Vec<Box<Envelope>> {
+    pub(crate) async fn take(&self, bytes_max: usize) -> Vec<Envelope> {
         loop {
             let taken = self.take_some(bytes_max);
             if !taken.is_empty() {
@@ -104,14 +104,14 @@ impl Outbox {
         }
     }
 
-    fn take_some(&self, bytes_max: usize) -> Vec<Box<Envelope>> {
+    fn take_some(&self, bytes_max: usize) -> Vec<Envelope> {
         let mut queue = self.queue.lock();
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while bytes < bytes_max
             && let Some((weight, envelope)) = queue.envelopes.pop_front()
         {
             bytes += weight;
-            taken.push(envelope);
+            taken.push(*envelope);
         }
         queue.bytes -= bytes;
         taken

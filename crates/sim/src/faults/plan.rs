@@ -161,7 +161,8 @@ impl Plan<'_> {
         let length = self.dice.wait(3 * SECOND);
         let node = self.node();
         let all = self.dice.chance(300);
-        let slow = if self.dice.chance(300) { self.dice.between(20_000, 500_000) } else { self.dice.between(100, 20_000) };
+        let slow =
+            if self.dice.chance(300) { self.dice.between(20_000, 500_000) } else { self.dice.between(100, 20_000) };
         let quality = Quality {
             delay_min: slow,
             delay_max: slow + self.dice.below(100_000),

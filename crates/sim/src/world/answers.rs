@@ -15,7 +15,10 @@ use crate::world::{Pending, Purpose, World};
 impl World {
     pub(super) fn answer(&mut self, at: usize, id: u64, reply: Reply, by_reader: bool) {
         let Some(pending) = self.pending.remove(&id) else {
-            self.object(Rule::Bounded, format!("{} answers #{id}, which is nothing it was asked or has answered", letter(at)));
+            self.object(
+                Rule::Bounded,
+                format!("{} answers #{id}, which is nothing it was asked or has answered", letter(at)),
+            );
             return;
         };
         if self.trace.is_on() {
@@ -56,7 +59,8 @@ impl World {
         let get = matches!(pending.request.action, Action::Get { .. });
         match (&reply.outcome, pending.issue) {
             (Outcome::Found(value), None) if get => {
-                let seen = reply.version.map(|version| Sighting { version, key, value: Some(&value.bytes), issue: None });
+                let seen =
+                    reply.version.map(|version| Sighting { version, key, value: Some(&value.bytes), issue: None });
                 self.take_read(id, key, seen, past);
                 Learnt::Read { value: Some(String::from_utf8_lossy(&value.bytes).into_owned()) }
             }
@@ -147,12 +151,14 @@ impl World {
         if acks < 2 {
             return;
         }
-        if self.mix.has_single_crashes_only() && self.oracle.writes[write.at()].lost && !self.oracle.is_repeated(write) {
+        if self.mix.has_single_crashes_only() && self.oracle.writes[write.at()].lost && !self.oracle.is_repeated(write)
+        {
             let what = format!("{} is acknowledged by {acks}, and one crash lost it", self.oracle.describe(write));
             self.object(Rule::NoLostWrite, what);
         }
         if !self.mix.has_crashes() && self.dice.chance(100) {
-            let replicas: Vec<_> = self.holdings(self.oracle.keys[key].shard).into_iter().map(|(_, held)| held).collect();
+            let replicas: Vec<_> =
+                self.holdings(self.oracle.keys[key].shard).into_iter().map(|(_, held)| held).collect();
             let judgement = durable::holders(&self.oracle, write, acks, &replicas);
             self.judge(Rule::Sound, judgement, || format!("#{id}"));
         }

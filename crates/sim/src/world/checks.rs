@@ -72,7 +72,9 @@ impl World {
             let keys = (0..self.oracle.keys.len()).filter(|key| self.oracle.keys[*key].shard == shard.id);
             let mut greatest = keys.filter_map(|key| {
                 let writes = self.oracle.of_key(key).iter().rev().copied();
-                writes.into_iter().find(|write| !self.oracle.writes[write.at()].lost && !self.oracle.is_repeated(*write))
+                writes
+                    .into_iter()
+                    .find(|write| !self.oracle.writes[write.at()].lost && !self.oracle.is_repeated(*write))
             });
             greatest.all(|write| holdings.iter().all(|(_, holding)| holding.reflects(&self.oracle, write)))
         })
@@ -117,7 +119,8 @@ impl World {
         };
         self.judge(Rule::EmptyWindow, empty_window::node(&report), || letter(at).to_string());
         if !report.spare && !report.recovered {
-            let what = format!("{} has not recovered, met {}, waits for {:?}", letter(at), report.met, report.waiting_for);
+            let what =
+                format!("{} has not recovered, met {}, waits for {:?}", letter(at), report.met, report.waiting_for);
             self.object(Rule::Live, what);
         }
     }

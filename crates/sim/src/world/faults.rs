@@ -73,7 +73,8 @@ impl World {
         machine.wakes_at = None;
         machine.generation += 1;
         machine.take_backlog();
-        let asked: Vec<u64> = self.pending.iter().filter(|(_, pending)| pending.node == at).map(|(id, _)| *id).collect();
+        let asked: Vec<u64> =
+            self.pending.iter().filter(|(_, pending)| pending.node == at).map(|(id, _)| *id).collect();
         for id in asked {
             if let Some(pending) = self.pending.remove(&id) {
                 self.break_off(id, &pending);

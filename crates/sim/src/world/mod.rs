@@ -7,6 +7,7 @@ mod faults;
 mod learn;
 mod nodes;
 mod probes;
+mod requests;
 
 use std::collections::BTreeMap;
 
@@ -140,7 +141,7 @@ impl World {
         let plan = plan(mix, &shape, START, heal_at, &mut dice);
         let machine = |(at, address): (usize, &precede_core::id::Address)| {
             let shard = shape.view.shard_of_member(address.node_id());
-            Machine::new(address.clone(), shard, Clock::new(0, 0, 0, shape.skews_ms[at]))
+            Machine::new(address.clone(), shard, Clock::new(shape.skews_ms[at], shape.aged_by_ms))
         };
         let machines: Vec<Machine> = shape.addresses.iter().enumerate().map(machine).collect();
         let index = machines.iter().enumerate().map(|(at, machine)| (machine.id, at)).collect();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use precede_core::config::Config;
 use precede_core::effect::Effect;
-use precede_core::event::Event as NodeEvent;
+use precede_core::event::{Event as NodeEvent, Met};
 use precede_core::id::{Life, NodeId};
 use precede_core::input::Input;
 use precede_core::node::Node;
@@ -11,8 +11,7 @@ use precede_core::wire::codec;
 use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::request::Reply;
 
-use crate::clock::Clock;
-use crate::machine::{Machine, Waiting};
+use crate::machine::Waiting;
 use crate::queue::Event;
 use crate::trace::{letter, sketch};
 use crate::violation::Rule;
@@ -31,7 +30,7 @@ impl World {
         let machine = &mut self.machines[at];
         machine.boots += 1;
         machine.life = None;
-        machine.clock = Clock::new(self.now, offset, drift, skew_ms.unwrap_or(machine.clock.skew_ms));
+        machine.clock = machine.clock.restarted(self.now, offset, drift, skew_ms);
         self.skew_ms_high = self.skew_ms_high.max(machine.clock.skew_ms);
         let mut config = Config::new(machine.address.clone(), self.shape.view.clone(), seed);
         if let Some(bytes) = self.shape.window_bytes_max {
@@ -161,7 +160,8 @@ impl World {
         if self.trace.is_on()
             && let Some(text) = sketch(envelope)
         {
-            let arrival = arrivals[0].map_or("x".to_owned(), |time| format!("{}.{:06}", time / 1_000_000, time % 1_000_000));
+            let arrival =
+                arrivals[0].map_or("x".to_owned(), |time| format!("{}.{:06}", time / 1_000_000, time % 1_000_000));
             self.trace.line(self.now, format_args!("{}>{} {arrival} {text}", letter(at), letter(to)));
         }
         for time in arrivals.into_iter().flatten() {
@@ -175,7 +175,7 @@ impl World {
             self.trace.line(self.now, format_args!("{}! {event:?}", letter(at)));
         }
         match event {
-            NodeEvent::Met { life, .. } => self.begin_life(at, *life),
+            NodeEvent::Met { life, how } => self.begin_life(at, *life, *how),
             NodeEvent::DigestMismatch(peer) => {
                 let what = format!("{} and {peer:?} have equal vectors and different entries", letter(at));
                 self.object(Rule::Convergent, what);
@@ -203,16 +203,14 @@ impl World {
     }
 
     /// A life begins. It must start above the former lives of its address, unless nobody in its shard remembers them and its
-    /// clock was set back: then what names those is not to be satisfied ever.
-    fn begin_life(&mut self, at: usize, life: Life) {
-        let (shard, skew_ms) = (self.machines[at].shard, self.machines[at].clock.skew_ms);
-        let remembered = |machine: &Machine| machine.life.is_some() && machine.shard == shard;
-        let alone = !self.machines.iter().any(remembered);
+    /// clock lies behind theirs: then what names those is not to be satisfied ever.
+    fn begin_life(&mut self, at: usize, life: Life, how: Met) {
+        let skew_ms = self.machines[at].clock.skew_ms;
         let nobody = self.machines.iter().all(|machine| machine.life.is_none());
         let machine = &mut self.machines[at];
         machine.life = Some(life);
         let back = machine.last_start.replace(life.start).is_some_and(|last| life.start <= last);
-        if back && !alone {
+        if back && how == Met::RecoveredReplica {
             self.object(Rule::Sound, format!("{} begins {life:?}, not above its former lives", letter(at)));
         }
         let set_back = self.shape.skew_ms_max > DRIFT_MS && skew_ms < self.skew_ms_high;

@@ -1,8 +1,8 @@
 //! At rest every kept context is tried at every node (rule 7), and new writes are made.
 
 use crate::properties::live::Must;
-use crate::world::clients::Kind;
 use crate::workload::{Kept, Session};
+use crate::world::clients::Kind;
 use crate::world::{Purpose, World};
 
 /// Chance, in a thousandth, that a context writes where it could read.

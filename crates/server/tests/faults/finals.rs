@@ -1,0 +1,77 @@
+//! Reads of every replica when all faults are over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::nodes::Nodes;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// What one replica holds of one key.
+#[derive(Debug, Clone)]
+pub(crate) struct Final {
+    pub(crate) replica: String,
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
+    pub(crate) version: Option<String>,
+}
+
+/// Reads all keys from all their replicas until those agree. If they do not in good time, what they hold then is
+/// returned: it is for the judge to say so.
+pub(crate) async fn read(nodes: &Nodes, keys: &BTreeSet<String>) -> Vec<Final> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let finals = look(nodes, keys).await;
+        let is_late = Instant::now() > deadline;
+        if let Ok(finals) = &finals
+            && (is_late || agree(finals) && counts_agree(nodes).await)
+        {
+            return finals.clone();
+        }
+        assert!(!is_late, "replicas do not answer for themselves: {finals:?}");
+        sleep(INTERVAL).await;
+    }
+}
+
+async fn look(nodes: &Nodes, keys: &BTreeSet<String>) -> Result<Vec<Final>, String> {
+    let mut finals = Vec::new();
+    for key in keys {
+        let shard = nodes.view.shard_of(key).expect("every key has a shard");
+        for replica in &shard.replicas {
+            finals.push(read_one(nodes, replica.as_str(), key).await?);
+        }
+    }
+    Ok(finals)
+}
+
+async fn read_one(nodes: &Nodes, replica: &str, key: &str) -> Result<Final, String> {
+    let answer = nodes.raw.get(replica, key, "").await.map_err(|silence| format!("{silence:?}"))?;
+    let value = match answer.status {
+        200 if answer.served_by() == replica => Some(answer.value()),
+        404 if answer.served_by() == replica => None,
+        _ => return Err(format!("{replica}, asked for {key}: {}", answer.describe())),
+    };
+    Ok(Final { replica: replica.to_owned(), key: key.to_owned(), value, version: answer.version() })
+}
+
+fn agree(finals: &[Final]) -> bool {
+    let mut values: BTreeMap<&str, &Option<String>> = BTreeMap::new();
+    finals.iter().all(|read| *values.entry(&read.key).or_insert(&read.value) == &read.value)
+}
+
+/// Whether the replicas of each shard count the same number of keys.
+async fn counts_agree(nodes: &Nodes) -> bool {
+    for shard in &nodes.view.shards {
+        let mut counts = BTreeSet::new();
+        for replica in &shard.replicas {
+            counts.insert(nodes.raw.key_count(replica.as_str()).await);
+        }
+        if counts.len() != 1 || counts.contains(&None) {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,203 @@
+//! The process: its start, its end, its restarts, and the other subcommands.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod cluster;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use cluster::{Cluster, free_port, precede, request, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+
+#[test]
+fn a_wrong_configuration_is_named_and_ends_with_2() {
+    for (variable, value, remedy) in [
+        ("PORT", "http", "0 to 65535"),
+        ("REPL_FACTOR", "2", "lower the replication factor"),
+        ("VIEW", "a:1,a:1", "named twice"),
+        ("ADDRESS", "a b", "host:port"),
+        ("MAX_KEY_BYTES", "-1", "1 to 60000"),
+        ("BIND", "nowhere", "0.0.0.0"),
+    ] {
+        let output = precede().arg("serve").env(variable, value).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(&format!("{variable}=\"{value}\"")) && error.contains(remedy), "{error}");
+    }
+    assert_eq!(precede().args(["serve", "--no-such-flag"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn the_environment_names_the_node_and_flags_go_before_it() {
+    let port = free_port();
+    let mut command = precede();
+    command.args(["serve", "--repl-factor", "1"]).env("ADDRESS", "localhost").env("PORT", port.to_string());
+    command.env("VIEW", "localhost").env("REPL_FACTOR", "7").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, format!("listening on localhost:{port}\n"));
+    let told = request(&format!("127.0.0.1:{port}"), "GET", "/kv-store/shards/1", &[], b"").json();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(told["replicas"], json!([format!("localhost:{port}")]));
+}
+
+#[test]
+fn a_node_that_is_asked_to_end_finishes_and_ends_with_0() {
+    let mut cluster = Cluster::start(2, 2);
+    for at in 0..100 {
+        let path = format!("/kv-store/keys/{at}?w=1");
+        assert_eq!(cluster.request(0, "PUT", &path, r#"{"value": 1}"#).status, 201);
+    }
+    assert_eq!(cluster.terminate(0).code(), Some(0));
+    assert_eq!(cluster.request(1, "GET", "/kv-store/key-count", "").json()["key-count"], json!(100));
+}
+
+#[test]
+fn a_killed_node_comes_back_with_what_its_shard_holds() {
+    let mut cluster = Cluster::start(2, 2);
+    let context = cluster.request(1, "PUT", "/kv-store/keys/k", r#"{"value": 1}"#).context().to_owned();
+    cluster.kill(1);
+    let context = cluster.request_after(0, "PUT", "/kv-store/keys/k", &context, r#"{"value": 2}"#).context().to_owned();
+    cluster.restart(1);
+    cluster.wait_ready();
+    let response = cluster.request_after(1, "GET", "/kv-store/keys/k", &context, "");
+    assert_eq!(response.json()["value"], json!(2));
+    assert_eq!(response.header("precede-node"), cluster.address(1));
+}
+
+#[test]
+fn a_paused_node_does_not_stop_the_others_and_comes_back() {
+    let cluster = Cluster::start(3, 3);
+    cluster.pause(2);
+    let mut context = String::new();
+    for at in 0..50 {
+        let body = format!("{{\"value\": {at}}}");
+        let response = cluster.request_after(at % 2, "PUT", "/kv-store/keys/k", &context, &body);
+        assert!(response.status < 202, "{response:?}");
+        context = response.context().to_owned();
+    }
+    cluster.resume(2);
+    wait_for("the paused node has caught up", || {
+        let response = cluster.request_after(2, "GET", "/kv-store/keys/k", &context, "");
+        (response.status == 200 && response.header("precede-node") == cluster.address(2)).then(|| {
+            assert_eq!(response.json()["value"], json!(49));
+        })
+    });
+}
+
+#[test]
+fn a_node_without_its_shard_is_not_ready_and_says_whom_it_waits_for() {
+    let missing = format!("127.0.0.1:{}", free_port());
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let mut command = precede();
+    command.args(["serve", "--address", &address, "--view", &format!("{address},{missing}"), "--repl-factor", "2"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let ready = request(&address, "GET", "/readyz", &[], b"");
+    let put = request(&address, "PUT", "/kv-store/keys/k", &[], br#"{"value": 1}"#);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ready.status, 503);
+    assert!(ready.json()["reasons"].to_string().contains(&missing), "{ready:?}");
+    assert_eq!((put.status, put.json()["error"].clone()), (503, json!("Unable to satisfy request")));
+}
+
+#[test]
+fn a_spare_passes_requests_on() {
+    let cluster = Cluster::start(2, 1);
+    let view = format!("{},{}", cluster.address(0), cluster.address(1));
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = precede();
+    command.args(["serve", "--address", &address, "--view", &view]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let put = wait_for("the spare is linked", || {
+        let put = request(&address, "PUT", "/kv-store/keys/k", &[], br#"{"value": 1}"#);
+        (put.status != 503).then_some(put)
+    });
+    let get = request(&address, "GET", "/kv-store/keys/k", &[], b"");
+    let count = request(&address, "GET", "/kv-store/key-count", &[], b"");
+    let ready = request(&address, "GET", "/readyz", &[], b"");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(put.status, 201, "{put:?}");
+    assert_eq!(get.json()["value"], json!(1));
+    assert_eq!((count.status, ready.status), (503, 503));
+}
+
+#[test]
+fn single_operations_keep_a_session() {
+    let cluster = Cluster::start(2, 2);
+    let file = format!("{}/session-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let run = |node: usize, arguments: &[&str]| {
+        let mut command = precede();
+        command.args(arguments).args(["--node", cluster.address(node), "--session", &file]);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = run(0, &["put", "user:1", "Ada"]);
+    assert!(code == 0 && text.starts_with("added on "), "{code} {text}");
+    assert_eq!(run(1, &["get", "user:1"]), (0, "\"Ada\"\n".to_owned()));
+    assert_eq!(run(1, &["get", "user:1", "--raw"]), (0, "\"Ada\"".to_owned()));
+    let (code, text) = run(1, &["get", "user:1", "--json"]);
+    let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, object["value"].clone()), (0, json!("Ada")));
+    assert_eq!(run(0, &["delete", "user:1"]).0, 0);
+    assert_eq!(run(1, &["get", "user:1"]).0, 1);
+    assert_eq!(run(1, &["delete", "user:1"]).0, 1);
+    std::fs::remove_file(&file).unwrap();
+    let output = precede().args(["get", "k", "--node", "nowhere"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let output = precede().args(["get", "k", "--node", &nobody]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn dev_runs_a_cluster_that_survives_a_node() {
+    let base = wait_for("four free ports in a row", || {
+        let base = free_port();
+        let free = (base..base + 4).all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
+        free.then_some(base)
+    });
+    let mut command = precede();
+    command.args(["dev", "--port-base", &base.to_string()]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut dev = command.spawn().unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut told = Vec::new();
+    for line in lines.by_ref() {
+        let last = line.contains("Ctrl-C");
+        told.push(line);
+        if last {
+            break;
+        }
+    }
+    let told = told.join("\n");
+    let (first, last) = (format!("127.0.0.1:{base}"), format!("127.0.0.1:{}", base + 3));
+    let put = request(&first, "PUT", "/kv-store/keys/k", &[], br#"{"value": 1}"#);
+    assert_eq!((put.status, put.header("precede-acks")), (201, "2"), "{told}");
+    let curls = told.lines().filter(|line| line.contains("curl -s")).count();
+    assert_eq!(curls, 3, "{told}");
+    let row = told.lines().find(|line| line.trim_start().starts_with(&last)).unwrap();
+    let pid: i32 = row.split_whitespace().last().unwrap().parse().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    let again = lines.by_ref().find(|line| line.contains(" serve --address ")).unwrap();
+    assert!(again.contains(&format!("--address {last} ")), "{again}");
+    let get = request(&first, "GET", "/kv-store/keys/k", &[("Causal-Context", put.context())], b"");
+    assert_eq!(get.json()["value"], json!(1));
+    kill(Pid::from_raw(i32::try_from(dev.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert!(wait_for("dev ends", || dev.try_wait().unwrap()).success());
+    assert!(std::net::TcpStream::connect(&first).is_err(), "its nodes end with it");
+    let mut rest = String::new();
+    for line in lines {
+        rest += &line;
+    }
+    assert!(rest.contains("stopping"));
+}
