@@ -3,6 +3,8 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Parser, Subcommand};
 
+use crate::bench::args::{BareArgs, BenchArgs};
+
 /// A distributed, in-memory, causally consistent key-value store.
 #[derive(Debug, Parser)]
 #[command(name = "precede", version, about, max_term_width = 100)]
@@ -25,6 +27,11 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Delete a key
     Delete(DeleteArgs),
+    /// Measure what a running node sustains
+    Bench(BenchArgs),
+    /// Serve fixed answers with the same HTTP server and no store, to compare with
+    #[command(hide = true)]
+    Bare(BareArgs),
 }
 
 /// Options of `precede serve`. All of them are texts here: `settings` parses them, so that an error names the variable.

@@ -9,7 +9,9 @@
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
 //! | `dev`, `commands` | a cluster on this machine for trying; single operations |
+//! | `bench` | a load generator, and the bare server it is compared with |
 
+mod bench;
 mod cli;
 mod clock;
 mod commands;
@@ -55,6 +57,8 @@ pub fn main() -> ExitCode {
         Command::Put(args) => runtime.block_on(commands::put(&args)),
         Command::Get(args) => runtime.block_on(commands::get(&args)),
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
+        Command::Bench(args) => runtime.block_on(bench::command(&args)),
+        Command::Bare(args) => runtime.block_on(bench::bare::command(&args)),
     };
     // Tasks of links and connections end with the process; nothing is gained by waiting for them.
     runtime.shutdown_background();

@@ -5,6 +5,7 @@
 
 #[path = "faults/chaos.rs"]
 mod chaos;
+mod cluster;
 #[path = "faults/dice.rs"]
 mod dice;
 #[path = "faults/finals.rs"]

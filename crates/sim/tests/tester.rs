@@ -1,4 +1,5 @@
 //! The tester is tested: each property, given what must not be, objects; given the same without the fault, it does not.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::Bytes;
 use precede_core::causality::context::Context;

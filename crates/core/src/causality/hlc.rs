@@ -40,6 +40,13 @@ impl Timestamp {
         Self(self.0.saturating_add(millis.min(u64::MAX >> LOGICAL_BITS) << LOGICAL_BITS))
     }
 
+    /// A timestamp of the same millisecond, at a place within it that `bits` choose.
+    #[must_use]
+    pub fn in_millisecond(self, bits: u64) -> Self {
+        const LOGICAL: u64 = (1 << LOGICAL_BITS) - 1;
+        Self((self.0 & !LOGICAL) | (bits & LOGICAL))
+    }
+
     /// The next greater timestamp.
     #[must_use]
     pub fn next(self) -> Self {

@@ -1,8 +1,10 @@
 //! Start-up, recovery and catch-up: when to meet, from whom to sync (design 8.3, 8.4, 10).
 
+use std::time::Duration;
+
 use crate::causality::hlc::Timestamp;
 use crate::effect::{Effect, Effects};
-use crate::event::{Event, Met};
+use crate::event::Event;
 use crate::id::{Life, NodeId, Origin};
 use crate::node::{Node, random};
 use crate::replication::is_closed;
@@ -38,15 +40,13 @@ impl Node {
         let (Some(boot), Some(replica)) = (&self.boot, &mut self.replica) else { return };
         let timeout = self.config.cluster.bootstrap_timeout;
         let Some(how) = boot.verdict(&self.view, self.me, replica.shared.shard, now.monotonic, timeout) else { return };
-        match how {
-            Met::RecoveredReplica => {}
-            // Nobody remembers what earlier lives issued: start above all that a drifting clock can have (design 15.2).
-            Met::FreshCluster | Met::Majority => {
-                let safe = Timestamp::from_wall(now.wall).later_by(2 * self.config.cluster.clock_drift_max);
-                self.clock.receive(safe);
-            }
-        }
-        let start = self.clock.tick(now.wall);
+        // Whoever was heard may not know what this address issued in a life that only others heard of, or nobody. So a life
+        // begins above all that a drifting clock can have issued before, in a millisecond of its own; the random bits
+        // tell lives apart whose wall clock was set back (design 4.1, 15.2).
+        let safe = Timestamp::from_wall(now.wall).later_by(2 * self.config.cluster.clock_drift_max);
+        let floor = self.clock.last().max(safe).later_by(Duration::from_millis(1));
+        let start = floor.in_millisecond(random(&mut self.rng));
+        self.clock.receive(start);
         let origin = Origin { view: self.view.id, node: self.me, start };
         replica.begin(origin);
         for peer in self.peers.values_mut() {

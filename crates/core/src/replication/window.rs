@@ -1,13 +1,14 @@
 //! The window: the writes not yet known to be on every replica of everything they depend on (design 6.3).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::id::Origin;
-use crate::table::entry::Entry;
+use crate::table::entry::Entry as TableEntry;
 use crate::wire::message::WriteId;
 
 const ENTRY_OVERHEAD_BYTES: usize = 160;
@@ -17,7 +18,7 @@ const CONTEXT_ENTRY_BYTES: usize = 48;
 #[derive(Debug, Clone)]
 pub struct WindowWrite {
     /// Key and value; shared with the table.
-    pub entry: Entry,
+    pub entry: TableEntry,
     /// The context it was made with.
     pub dependencies: Arc<Context>,
     /// Its name across tries.
@@ -75,12 +76,12 @@ impl Window {
         self.left.get(origin).copied().unwrap_or_default()
     }
 
-    /// Adds a write.
+    /// Adds a write; a copy of one that is held already changes nothing.
     pub fn insert(&mut self, origin: Origin, write: WindowWrite) {
-        let bytes = write.bytes();
-        if self.writes.entry(origin).or_default().insert(write.entry.timestamp(), write).is_none() {
-            self.bytes += bytes;
+        if let Entry::Vacant(place) = self.writes.entry(origin).or_default().entry(write.entry.timestamp()) {
+            self.bytes += write.bytes();
             self.count += 1;
+            place.insert(write);
         }
     }
 

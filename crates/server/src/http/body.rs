@@ -23,15 +23,18 @@ const DEPTH_MAX: usize = 127;
 #[derive(Debug, Default)]
 pub(crate) struct BodyBudget(AtomicUsize);
 
-/// A part of the budget, given back when dropped.
-struct Held<'a> {
+/// A body in memory. Its part of the budget is given back when it is dropped.
+pub(crate) struct Held<'a> {
+    /// The body.
+    pub(crate) bytes: Bytes,
     budget: &'a BodyBudget,
-    bytes: usize,
+    counted: usize,
 }
 
 impl Held<'_> {
-    fn grow(&mut self, by: usize) -> Result<(), Failure> {
-        self.bytes += by;
+    fn count(&mut self, bytes: usize) -> Result<(), Failure> {
+        let by = bytes.saturating_sub(self.counted);
+        self.counted += by;
         if self.budget.0.fetch_add(by, Ordering::Relaxed) + by > BUDGET_BYTES {
             return Err(Failure::unavailable("this node is receiving too much at once").closing());
         }
@@ -41,7 +44,7 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.0.fetch_sub(self.counted, Ordering::Relaxed);
     }
 }
 
@@ -51,9 +54,9 @@ pub(crate) async fn read(
     body: Incoming,
     bytes_max: usize,
     time_max: Duration,
-) -> Result<Bytes, Failure> {
+) -> Result<Held<'_>, Failure> {
     if body.is_end_stream() {
-        return Ok(Bytes::new());
+        return Ok(Held { bytes: Bytes::new(), budget, counted: 0 });
     }
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
@@ -64,28 +67,32 @@ pub(crate) async fn read(
     }
 }
 
-async fn collect(budget: &BodyBudget, mut body: Incoming, bytes_max: usize) -> Result<Bytes, Failure> {
-    let mut held = Held { budget, bytes: 0 };
-    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+async fn collect(budget: &BodyBudget, mut body: Incoming, bytes_max: usize) -> Result<Held<'_>, Failure> {
+    let mut held = Held { bytes: Bytes::new(), budget, counted: 0 };
+    let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Failure::bad("Failed to parse request body").closing())?.into_data() else {
             continue;
         };
-        if first.len() + rest.len() + data.len() > bytes_max {
+        if held.bytes.len() + whole.len() + data.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
-        held.grow(data.len())?;
-        if first.is_empty() && rest.is_empty() {
-            first = data;
+        // Most bodies come in one piece, which need not be copied.
+        if held.bytes.is_empty() && whole.is_empty() {
+            held.count(data.len())?;
+            held.bytes = data;
             continue;
         }
-        if !first.is_empty() {
-            rest.reserve(first.len() + data.len());
-            rest.extend_from_slice(&std::mem::take(&mut first));
-        }
-        rest.extend_from_slice(&data);
+        let first = std::mem::take(&mut held.bytes);
+        whole.reserve(first.len() + data.len());
+        held.count(whole.capacity())?;
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&data);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    if !whole.is_empty() {
+        held.bytes = whole.freeze();
+    }
+    Ok(held)
 }
 
 fn too_large(bytes_max: usize) -> Failure {

@@ -27,12 +27,12 @@ const H2_WINDOW_BYTES: u32 = 256 << 10;
 /// How long an idle connection that was asked to end may take for it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Said on a connection whose request's head took too long.
-const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: 98\r\n\
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: 101\r\n\
 connection: close\r\ncausal-context: \r\n\r\n\
 {\"error\":\"The request's header did not arrive in time\",\"message\":\"Request error\",\"causal-context\":{}}";
 /// Said on a connection beyond every limit.
 pub(crate) const TOO_MANY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 85\r\n\
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\
 retry-after: 1\r\nconnection: close\r\ncausal-context: \r\n\r\n\
 {\"error\":\"Unable to satisfy request\",\"message\":\"Too many connections\",\"causal-context\":{}}";
 

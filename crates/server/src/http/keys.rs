@@ -72,7 +72,7 @@ fn check<'a>(
     app: &App,
     encoded: &'a str,
     params: Result<Params, Failure>,
-    prepared: &mut Prepared,
+    prepared: &mut Prepared<'_>,
 ) -> Result<(std::borrow::Cow<'a, [u8]>, Params), Failure> {
     let key = params::key(encoded, app.limits.key_bytes)?;
     let params = params?;
@@ -83,9 +83,9 @@ fn check<'a>(
 }
 
 /// The value of a PUT.
-fn value(app: &App, head: &Parts, prepared: &Prepared, raw: bool) -> Result<Value, Failure> {
+fn value(app: &App, head: &Parts, prepared: &Prepared<'_>, raw: bool) -> Result<Value, Failure> {
     let value = if raw {
-        Value { content_type: Some(raw::content_type(&head.headers)?), bytes: prepared.body.clone() }
+        Value { content_type: Some(raw::content_type(&head.headers)?), bytes: prepared.body.bytes.clone() }
     } else {
         let text = prepared.value.clone().unwrap_or_default();
         if matches!(&text[..], b"" | b"null" | b"\"\"") {

@@ -8,24 +8,24 @@ use precede_core::causality::context::Context;
 use precede_core::causality::token;
 
 use crate::http::App;
-use crate::http::body;
+use crate::http::body::{self, Held};
 use crate::http::context::Merger;
 use crate::http::errors::Failure;
 use crate::http::reply::Response;
 
 /// A request, read and parsed as far as all routes do it.
-pub(crate) struct Prepared {
+pub(crate) struct Prepared<'a> {
     /// The contexts of header and body, merged.
     pub(crate) context: Context,
-    /// The body.
-    pub(crate) body: Bytes,
+    /// The body, which counts against the budget as long as the request lasts.
+    pub(crate) body: Held<'a>,
     /// The text of the field `value`, if the body is JSON and has one.
     pub(crate) value: Option<Bytes>,
     /// What is wrong with body or context, if something is. A route may have something more important to say.
     pub(crate) wrong: Option<Failure>,
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// Answers with an error, which returns the request's context.
     pub(crate) fn fail(&self, app: &App, method: &Method, failure: &Failure) -> Response {
         failure.respond(method, &token::encode(&self.context, app.driver.fingerprint))
@@ -36,7 +36,12 @@ impl Prepared {
 ///
 /// # Errors
 /// The response, if the body cannot be read.
-pub(crate) async fn prepare(app: &App, head: &Parts, body: Incoming, raw: bool) -> Result<Prepared, Response> {
+pub(crate) async fn prepare<'a>(
+    app: &'a App,
+    head: &Parts,
+    body: Incoming,
+    raw: bool,
+) -> Result<Prepared<'a>, Response> {
     let mut merger = Merger::new(app.driver.fingerprint);
     let mut wrong = merger.add_headers(&head.headers).err();
     let limits = &app.limits;
@@ -47,15 +52,15 @@ pub(crate) async fn prepare(app: &App, head: &Parts, body: Incoming, raw: bool) 
         }
     };
     let mut value = None;
-    if !raw && !body.is_empty() {
-        match body::parse(&body) {
+    if !raw && !body.bytes.is_empty() {
+        match body::parse(&body.bytes) {
             Ok(fields) => {
                 if let Some(context) = fields.context
                     && let Err(failure) = merger.add_json(context)
                 {
                     wrong.get_or_insert(failure);
                 }
-                value = fields.value.map(|value| body.slice_ref(value.as_bytes()));
+                value = fields.value.map(|value| body.bytes.slice_ref(value.as_bytes()));
             }
             Err(failure) => {
                 wrong.get_or_insert(failure);

@@ -65,7 +65,7 @@ fn shards(app: &App) -> Object {
     Object::new(256).text("message", "Shard membership retrieved successfully").value("shards", &ids)
 }
 
-async fn shard(app: &App, head: &Parts, id: &str, prepared: &Prepared) -> Result<Object, Failure> {
+async fn shard(app: &App, head: &Parts, id: &str, prepared: &Prepared<'_>) -> Result<Object, Failure> {
     let view = app.driver.view();
     let params = params::parse(head.uri.query())?;
     let shard = id.parse().ok().and_then(|id| view.shard(ShardId(id)));

@@ -40,13 +40,11 @@ const SPARE_ROUNDS_MAX: u32 = 50;
 
 /// Keeps a link to a node. Ends only for a node that is no member and has gone.
 pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Address) {
-    let mut first = true;
     loop {
-        let Some(stream) = dial(&driver, &outbox, &address, first).await else {
+        let Some(stream) = dial(&driver, &outbox, &address).await else {
             driver.outboxes.close(outbox.node);
             return;
         };
-        first = false;
         outbox.set_linked(true);
         driver.connected(outbox.node);
         tracing::debug!(peer = %address, "linked");
@@ -59,9 +57,9 @@ pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Addr
 }
 
 /// Tries until there is a link; `None` if the node is no member and does not answer.
-async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address, first: bool) -> Option<TcpStream> {
+async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Option<TcpStream> {
     let mut attempts = JoinSet::new();
-    let (mut failed, mut rounds) = (false, 0);
+    let mut rounds = 0;
     loop {
         if attempts.len() < ATTEMPTS_MAX {
             let (address, ours, cluster) = (address.clone(), driver.address.clone(), driver.fingerprint);
@@ -78,13 +76,7 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address, first: b
             tokio::select! {
                 Some(attempt) = attempts.join_next() => match attempt {
                     Ok(Ok(stream)) => return Some(stream),
-                    Ok(Err(error)) => {
-                        if first && !failed {
-                            driver.disconnected(outbox.node);
-                            tracing::debug!(peer = %address, %error, "cannot be reached yet");
-                        }
-                        failed = true;
-                    }
+                    Ok(Err(error)) => tracing::trace!(peer = %address, %error, "cannot be reached"),
                     Err(_) => {}
                 },
                 () = &mut pause => break,

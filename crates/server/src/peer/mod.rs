@@ -21,11 +21,13 @@ pub(crate) const CLUSTER_HEADER: &str = "precede-cluster";
 /// The header with the sender's address.
 pub(crate) const ADDRESS_HEADER: &str = "precede-address";
 
-/// Begins to keep a link to every member of the view.
+/// Begins to keep a link to every member of the view. The node hears of each that there is no link yet: while it has
+/// not heard of one, nothing that it sends there leaves this process.
 pub(crate) fn start(driver: &Arc<Driver>) {
     let members: Vec<Address> = driver.view().members().map(|(_, address, _)| address.clone()).collect();
     for address in members.into_iter().filter(|address| *address != driver.address) {
         if let Some(outbox) = driver.outboxes.open(address.node_id(), true) {
+            driver.disconnected(outbox.node);
             tokio::spawn(link::keep(Arc::clone(driver), outbox, address));
         }
     }

@@ -25,7 +25,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Links in at once.
 const LINKS_MAX: usize = 4 * MEMBERS_MAX;
 /// Messages that are given to the node under one lock.
-const BATCH: usize = 64;
+const BATCH: usize = 8;
 
 /// Counts of the peer path.
 #[derive(Debug, Default)]

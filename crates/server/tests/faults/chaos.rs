@@ -19,8 +19,8 @@ use crate::until::until;
 const SESSIONS: usize = 8;
 /// Keys in use at a time. After each fault there are new ones, so that one which cannot be judged is not all of it.
 const KEYS: usize = 20;
-/// How many operations there are to be between any two things that are done to a node.
-const OPERATIONS: usize = 150;
+/// How many operations there are at most between any two things that are done to a node.
+const OPERATIONS: usize = 600;
 /// No node is avoided.
 const NOBODY: usize = usize::MAX;
 
@@ -44,15 +44,13 @@ async fn run(mut nodes: Nodes) {
     while let Some(ended) = sessions.join_next().await {
         ended.expect("a session sees only what it may");
     }
-    for index in 0..nodes.addresses.len() {
-        nodes.ready(index).await;
-    }
+    nodes.all_ready().await;
     let (_, context) = load.seen();
     nodes.hold(&context).await;
     let entries = std::mem::take(&mut load.lock().entries);
     let keys: BTreeSet<String> = entries.iter().map(|entry| entry.operation.key.clone()).collect();
     let finals = finals::read(&nodes, &keys).await;
-    nodes.assert_all_run();
+    nodes.all_ready().await;
     record::judge(&entries, &crashes, &finals);
 }
 
@@ -65,19 +63,20 @@ async fn torment(nodes: &mut Nodes, load: &Load) -> Vec<Crash> {
         let (held, context) = load.seen();
         nodes.hold(&context).await;
         load.era.fetch_add(1, Ordering::Relaxed);
-        load.go_on().await;
+        load.go_on(&mut dice).await;
         let victim = dice.below(nodes.addresses.len());
         if dice.once_in(2) {
-            nodes.kill(victim).await;
+            nodes.kill(victim);
+            let died = load.now();
             load.avoided.store(victim, Ordering::Relaxed);
-            load.go_on().await;
+            load.go_on(&mut dice).await;
             nodes.restart(victim);
             nodes.ready(victim).await;
-            crashes.push(Crash { node: nodes.addresses[victim].clone(), held, back: load.now() });
+            crashes.push(Crash { node: nodes.addresses[victim].clone(), held, died, back: load.now() });
         } else {
             nodes.pause(victim);
             load.avoided.store(victim, Ordering::Relaxed);
-            load.go_on().await;
+            load.go_on(&mut dice).await;
             nodes.resume(victim);
             nodes.ready(victim).await;
         }
@@ -144,8 +143,8 @@ impl Load {
     }
 
     /// Waits until the sessions have done some more.
-    async fn go_on(&self) {
-        let enough = self.lock().entries.len() + OPERATIONS;
+    async fn go_on(&self, dice: &mut Dice) {
+        let enough = self.lock().entries.len() + 1 + dice.below(OPERATIONS);
         until("the clients get on", async || (self.lock().entries.len() >= enough).then_some(())).await;
     }
 

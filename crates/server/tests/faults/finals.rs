@@ -48,7 +48,7 @@ async fn look(nodes: &Nodes, keys: &BTreeSet<String>) -> Result<Vec<Final>, Stri
 }
 
 async fn read_one(nodes: &Nodes, replica: &str, key: &str) -> Result<Final, String> {
-    let answer = nodes.raw.get(replica, key, "").await.map_err(|silence| format!("{silence:?}"))?;
+    let answer = nodes.raw.get(replica, key, "").await.map_err(|silence| silence.to_string())?;
     let value = match answer.status {
         200 if answer.served_by() == replica => Some(answer.value()),
         404 if answer.served_by() == replica => None,

@@ -22,7 +22,7 @@ const SPAN: Duration = Duration::from_secs(5);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_healthy_cluster_at_full_speed_is_causal() {
     let _machine = MACHINE.lock().await;
-    let mut nodes = Nodes::start(4, 2).await;
+    let nodes = Nodes::start(4, 2).await;
     let board = Arc::new(Board::default());
     let clients: Vec<Client> = (0..CLIENTS).map(|_| client(&nodes)).collect();
     let (begun, mut sessions) = (Instant::now(), JoinSet::new());
@@ -36,7 +36,7 @@ async fn a_healthy_cluster_at_full_speed_is_causal() {
     let entries = std::mem::take(&mut board.lock().entries);
     let keys: BTreeSet<String> = entries.iter().map(|entry| entry.operation.key.clone()).collect();
     let finals = finals::read(&nodes, &keys).await;
-    nodes.assert_all_run();
+    nodes.all_ready().await;
     record::judge(&entries, &[], &finals);
 }
 

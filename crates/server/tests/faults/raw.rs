@@ -26,11 +26,13 @@ pub(crate) struct Answer {
 }
 
 /// There was no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Silence {
     /// The request has surely not been sent.
+    #[error("not sent: {0}")]
     Unsent(String),
     /// Anything may have happened.
+    #[error("sent, and not answered: {0}")]
     Unknown(String),
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Crash {
     pub(crate) node: String,
     /// All that was seen up to here had other holders.
     pub(crate) held: u64,
+    /// Nothing took effect at the node from here on.
+    pub(crate) died: u64,
     /// The node served again from here on.
     pub(crate) back: u64,
 }
@@ -129,7 +131,7 @@ fn lost<'e>(entries: &'e [Entry], crashes: &[Crash]) -> BTreeSet<&'e str> {
                 !reads.is_empty() && reads.iter().all(|read| crash.took(read))
             }
             Action::Delete => {
-                let may_be_of_it = crash.held.saturating_sub(REQUEST_MAX) <= *start && *start <= crash.back;
+                let may_be_of_it = crash.held.saturating_sub(REQUEST_MAX) <= *start && *start <= crash.died;
                 may_be_of_it && of(key.as_str(), None).iter().any(|read| crash.took(read))
             }
             Action::Get => false,

@@ -33,7 +33,7 @@ async fn a_restarted_replica_is_empty_until_it_has_recovered() {
     let mut expected: Expected = (0..KEYS).map(|number| (name(number), Some(format!("first {number}")))).collect();
     let mut session = survivor.session();
     apply(&mut session, expected.clone()).await;
-    nodes.kill(VICTIM).await;
+    nodes.kill(VICTIM);
     let changes = changes();
     apply(&mut session, changes.clone()).await;
     expected.extend(changes);
@@ -56,7 +56,7 @@ async fn a_restarted_replica_is_empty_until_it_has_recovered() {
     for address in &nodes.addresses {
         reading.check_all(address).await;
     }
-    nodes.assert_all_run();
+    nodes.all_ready().await;
 }
 
 fn name(number: usize) -> String {
@@ -139,7 +139,7 @@ impl Reading {
     async fn check_all(&self, address: &str) {
         for key in self.expected.keys() {
             let answer = self.raw.get(address, key, &self.context).await;
-            let answer = answer.unwrap_or_else(|silence| panic!("{key} at {address}: {silence:?}"));
+            let answer = answer.unwrap_or_else(|silence| panic!("{key} at {address}: {silence}"));
             self.check(key, &answer);
             assert_eq!(answer.served_by(), address, "{key}: a node that is ready answers by itself");
         }

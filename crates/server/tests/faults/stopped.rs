@@ -22,7 +22,7 @@ async fn writes_go_on_while_a_replica_is_stopped() {
         writer.round(0).await;
         match fault {
             Fault::Pause => writer.nodes.pause(VICTIM),
-            Fault::Kill => writer.nodes.kill(VICTIM).await,
+            Fault::Kill => writer.nodes.kill(VICTIM),
         }
         for round in 1..=ROUNDS {
             writer.round(round).await;
@@ -32,7 +32,7 @@ async fn writes_go_on_while_a_replica_is_stopped() {
             Fault::Kill => writer.nodes.restart(VICTIM),
         }
         writer.all_show_the_newest().await;
-        writer.nodes.assert_all_run();
+        writer.nodes.all_ready().await;
     }
 }
 
@@ -69,7 +69,7 @@ impl Writer {
     async fn write(&mut self, through: usize, index: usize, value: String) {
         let (key, newest) = &mut self.newest[index];
         let answer = self.nodes.raw.put(&self.nodes.addresses[through], key, &value, &self.context).await;
-        let answer = answer.unwrap_or_else(|silence| panic!("{key} = {value}: {silence:?}"));
+        let answer = answer.unwrap_or_else(|silence| panic!("{key} = {value}: {silence}"));
         assert!(matches!(answer.status, 200 | 201), "{key} = {value}: {}", answer.describe());
         self.context = answer.context();
         *newest = value;
@@ -78,7 +78,7 @@ impl Writer {
     async fn read(&mut self, through: usize, index: usize) {
         let (key, newest) = &self.newest[index];
         let answer = self.nodes.raw.get(&self.nodes.addresses[through], key, &self.context).await;
-        let answer = answer.unwrap_or_else(|silence| panic!("{key} through {through}: {silence:?}"));
+        let answer = answer.unwrap_or_else(|silence| panic!("{key} through {through}: {silence}"));
         assert_eq!(answer.status, 200, "{key} through {through}: {}", answer.describe());
         assert_eq!(answer.value(), *newest, "{key} through {through}: {}", answer.describe());
         self.context = answer.context();

@@ -1,0 +1,42 @@
+//! `precede bench`: what a running node sustains, measured from outside over HTTP/1.1.
+//!
+//! The loop is closed: every connection has one request under way and sends the next when the answer is there. Latencies
+//! are therefore those of a saturated node, and not those that clients with a rate of their own would see.
+//!
+//! | module | responsibility |
+//! |---|---|
+//! | `args` | what was said on the command line |
+//! | `wire` | one connection: writes requests, reads responses |
+//! | `load` | the connections' work: loads the keys, then asks until the time is over |
+//! | `tally` | what was counted |
+//! | `progress` | a line on the terminal meanwhile |
+//! | `report` | what is printed in the end |
+//! | `bare` | the yardstick: the same HTTP server with nothing behind it |
+
+pub(crate) mod args;
+pub(crate) mod bare;
+mod load;
+mod progress;
+mod report;
+mod tally;
+mod wire;
+
+use std::process::ExitCode;
+
+use crate::bench::args::BenchArgs;
+use crate::bench::report::Report;
+
+/// Runs `precede bench`. It fails if no request was answered as it should be.
+pub(crate) async fn command(args: &BenchArgs) -> ExitCode {
+    let tally = match load::run(args).await {
+        Ok(tally) => tally,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let report = Report::new(args, &tally);
+    let text = if args.json { report.json() } else { report.text() };
+    println!("{text}");
+    if report.requests > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
