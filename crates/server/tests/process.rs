@@ -105,7 +105,7 @@ fn a_node_without_its_shard_is_not_ready_and_says_whom_it_waits_for() {
     child.wait().unwrap();
     assert_eq!(ready.status, 503);
     assert!(ready.json()["reasons"].to_string().contains(&missing), "{ready:?}");
-    assert_eq!((put.status, put.json()["error"].clone()), (503, json!("Unable to satisfy request")));
+    assert!([503, 504].contains(&put.status), "{put:?}");
 }
 
 #[test]
@@ -118,10 +118,10 @@ fn a_spare_passes_requests_on() {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let put = wait_for("the spare is linked", || {
-        let put = request(&address, "PUT", "/kv-store/keys/k", &[], br#"{"value": 1}"#);
-        (put.status != 503).then_some(put)
+    wait_for("the spare is linked", || {
+        (request(&address, "GET", "/kv-store/keys/k", &[], b"").status == 404).then_some(())
     });
+    let put = request(&address, "PUT", "/kv-store/keys/k", &[], br#"{"value": 1}"#);
     let get = request(&address, "GET", "/kv-store/keys/k", &[], b"");
     let count = request(&address, "GET", "/kv-store/key-count", &[], b"");
     let ready = request(&address, "GET", "/readyz", &[], b"");

@@ -185,7 +185,7 @@ pub enum Refusal {
     /// To a router only: the write came too late and was not applied (design 7.1).
     #[error("the forwarded write arrived after the time it was good for")]
     TooLate,
-    /// 504. A write was sent to a replica that did not answer and could not be tried elsewhere: it may take effect or
+    /// Status 504: a write was sent to a replica that did not answer and could not be tried elsewhere: it may take effect or
     /// not.
     #[error("outcome unknown: a replica was sent the write and did not answer in time")]
     OutcomeUnknown,

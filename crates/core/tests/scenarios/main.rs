@@ -1,6 +1,8 @@
 //! Executions that broke a former protocol, written down. Each stands for a sentence of the protocol that is there because
 //! of it; `docs/protocol/rules.md` lists them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod lab;
 
 use lab::{Lab, is_write_frame, value};

@@ -5,8 +5,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub(crate) struct Activity {
     head: AtomicU64,
     /// Whether it is HTTP/2, where bytes come without a head.
     is_h2: AtomicBool,
+    /// What is said on the socket when hyper has let go of it, if anything.
+    last_word: OnceLock<&'static [u8]>,
 }
 
 /// A request is being answered; dropped when it is.
@@ -52,6 +54,7 @@ impl Activity {
             progress: AtomicU64::new(0),
             head: AtomicU64::new(1),
             is_h2: AtomicBool::new(false),
+            last_word: OnceLock::new(),
         }
     }
 
@@ -63,6 +66,12 @@ impl Activity {
             self.is_h2.store(true, Ordering::Relaxed);
         }
         Busy(Arc::clone(self))
+    }
+
+    /// Says something on the socket when hyper lets go of it.
+    pub(crate) fn leave_word(&self, word: &'static [u8]) {
+        // A second word would follow a first that already ends the connection.
+        let _ = self.last_word.set(word);
     }
 
     /// Judges the connection.
@@ -114,76 +123,71 @@ impl Drop for Busy {
     }
 }
 
-/// A socket whose activity is watched. Shared, so that a last word can be said on it when hyper has let go of it.
+/// A socket whose activity is watched.
 pub(crate) struct Watched {
-    socket: Arc<TcpStream>,
+    socket: TcpStream,
     activity: Arc<Activity>,
 }
 
 impl Watched {
     /// Watches a socket.
-    pub(crate) fn new(socket: Arc<TcpStream>, activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(socket: TcpStream, activity: Arc<Activity>) -> Self {
         Self { socket, activity }
     }
 
-    fn write(
-        &self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.socket.poll_write_ready(cx))?;
-            match write(&self.socket) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => {
-                    self.activity.on_write();
-                    return Poll::Ready(result);
-                }
-            }
+    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if result.is_ready() {
+            self.activity.on_write();
+        }
+        result
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(word) = self.activity.last_word.get() {
+            // Best effort: a client that sends a head byte by byte may or may not read.
+            let _ = self.socket.try_write(word);
         }
     }
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.socket.poll_read_ready(cx))?;
-            match self.socket.try_read_buf(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(read) => {
-                    if read > 0 {
-                        self.activity.on_read();
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-            }
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        // The stream's own way: after a partial read it waits for readiness without asking the kernel again.
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.activity.on_read();
         }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.write(cx, |socket| socket.try_write(buf))
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.wrote(result)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write(cx, |socket| socket.try_write_vectored(bufs))
+        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.wrote(result)
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&*self.socket).shutdown(std::net::Shutdown::Write))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

@@ -3,19 +3,24 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::http::errors::Failure;
 
-/// Bytes of bodies in memory at once, over all requests. What is sent beyond is refused with 503.
-const BUDGET_BYTES: usize = 64 << 20;
+/// Bytes of large bodies in memory at once, over all requests. What is sent beyond waits in the network, for a while.
+const BUDGET_BYTES: usize = 32 << 20;
+/// Bodies up to this size are not counted: large ones must not keep small ones waiting.
+const SMALL_BYTES: usize = 64 << 10;
+/// How long a body waits for room before it is refused with 503, and how often it looks.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
+const ROOM_INTERVAL: Duration = Duration::from_millis(20);
 /// Nesting of a value. Deeper ones would break the parsers of those who read them.
 const DEPTH_MAX: usize = 127;
 
@@ -32,12 +37,21 @@ pub(crate) struct Held<'a> {
 }
 
 impl Held<'_> {
-    fn count(&mut self, bytes: usize) -> Result<(), Failure> {
-        let by = bytes.saturating_sub(self.counted);
-        self.counted += by;
-        if self.budget.0.fetch_add(by, Ordering::Relaxed) + by > BUDGET_BYTES {
-            return Err(Failure::unavailable("this node is receiving too much at once").closing());
+    /// Makes room for so many bytes in all.
+    async fn make_room(&mut self, bytes: usize) -> Result<(), Failure> {
+        if bytes <= SMALL_BYTES.max(self.counted) {
+            return Ok(());
         }
+        let by = bytes - self.counted;
+        let end = Instant::now() + ROOM_TIMEOUT;
+        while self.budget.0.fetch_add(by, Ordering::Relaxed) + by > BUDGET_BYTES {
+            self.budget.0.fetch_sub(by, Ordering::Relaxed);
+            if Instant::now() >= end {
+                return Err(Failure::unavailable("this node is receiving too much at once").closing());
+            }
+            sleep(ROOM_INTERVAL).await;
+        }
+        self.counted += by;
         Ok(())
     }
 }
@@ -69,7 +83,7 @@ pub(crate) async fn read(
 
 async fn collect(budget: &BodyBudget, mut body: Incoming, bytes_max: usize) -> Result<Held<'_>, Failure> {
     let mut held = Held { bytes: Bytes::new(), budget, counted: 0 };
-    let mut whole = BytesMut::new();
+    let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Failure::bad("Failed to parse request body").closing())?.into_data() else {
             continue;
@@ -79,18 +93,22 @@ async fn collect(budget: &BodyBudget, mut body: Incoming, bytes_max: usize) -> R
         }
         // Most bodies come in one piece, which need not be copied.
         if held.bytes.is_empty() && whole.is_empty() {
-            held.count(data.len())?;
+            held.make_room(data.len()).await?;
             held.bytes = data;
             continue;
         }
         let first = std::mem::take(&mut held.bytes);
-        whole.reserve(first.len() + data.len());
-        held.count(whole.capacity())?;
+        let needed = whole.len() + first.len() + data.len();
+        if needed > whole.capacity() {
+            let room = needed.max(2 * whole.capacity()).min(bytes_max);
+            held.make_room(room).await?;
+            whole.reserve_exact(room - whole.len());
+        }
         whole.extend_from_slice(&first);
         whole.extend_from_slice(&data);
     }
     if !whole.is_empty() {
-        held.bytes = whole.freeze();
+        held.bytes = whole.into();
     }
     Ok(held)
 }

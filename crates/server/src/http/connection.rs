@@ -62,48 +62,47 @@ pub(crate) async fn serve(
     surplus: bool,
     mut drain: watch::Receiver<bool>,
 ) {
-    let (socket, activity) = (Arc::new(socket), Arc::new(Activity::new()));
-    {
-        let (service_app, service_activity) = (Arc::clone(&app), Arc::clone(&activity));
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (app, activity) = (Arc::clone(&service_app), Arc::clone(&service_activity));
-            async move { Ok::<_, Infallible>(service::answer(&app, &activity, surplus, request).await) }
-        });
-        let io = TokioIo::new(Watched::new(Arc::clone(&socket), Arc::clone(&activity)));
-        let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
-        let (mut draining, mut closing) = (false, false);
-        let mut look = pin!(sleep(app.limits.header_timeout.min(app.limits.idle_timeout)));
-        loop {
-            tokio::select! {
-                biased;
-                result = connection.as_mut() => {
-                    if let Err(error) = result {
-                        tracing::debug!(%error, "connection ended");
+    let activity = Arc::new(Activity::new());
+    let (service_app, service_activity) = (Arc::clone(&app), Arc::clone(&activity));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (app, activity) = (Arc::clone(&service_app), Arc::clone(&service_activity));
+        async move { Ok::<_, Infallible>(service::answer(&app, &activity, surplus, request).await) }
+    });
+    let io = TokioIo::new(Watched::new(socket, Arc::clone(&activity)));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+    let (mut draining, mut closing) = (false, false);
+    let mut look = pin!(sleep(app.limits.header_timeout.min(app.limits.idle_timeout)));
+    loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            changed = drain.changed(), if !draining => {
+                draining = changed.is_ok();
+                connection.as_mut().graceful_shutdown();
+            }
+            () = look.as_mut() => {
+                let after = match activity.judge(&app.limits) {
+                    Verdict::Fine(after) => after,
+                    Verdict::HeadTooSlow => {
+                        activity.leave_word(TOO_SLOW);
+                        return;
                     }
-                    return;
-                }
-                changed = drain.changed(), if !draining => {
-                    draining = changed.is_ok();
-                    connection.as_mut().graceful_shutdown();
-                }
-                () = look.as_mut() => {
-                    let after = match activity.judge(&app.limits) {
-                        Verdict::Fine(after) => after,
-                        Verdict::HeadTooSlow => break,
-                        Verdict::Idle if closing => return,
-                        Verdict::Idle => {
-                            closing = true;
-                            connection.as_mut().graceful_shutdown();
-                            CLOSE_TIMEOUT
-                        }
-                    };
-                    look.as_mut().reset(tokio::time::Instant::now() + after);
-                }
+                    Verdict::Idle if closing => return,
+                    Verdict::Idle => {
+                        closing = true;
+                        connection.as_mut().graceful_shutdown();
+                        CLOSE_TIMEOUT
+                    }
+                };
+                look.as_mut().reset(tokio::time::Instant::now() + after);
             }
         }
     }
-    // Best effort: a client that sends a head byte by byte may or may not read.
-    let _ = socket.try_write(TOO_SLOW);
 }
 
 #[cfg(test)]

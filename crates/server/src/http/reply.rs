@@ -22,6 +22,9 @@ const NODE: HeaderName = HeaderName::from_static("precede-node");
 const LOST: HeaderName = HeaderName::from_static("precede-lost");
 const REPEAT: HeaderName = HeaderName::from_static("precede-repeat");
 
+/// Headers that a response usually has, hyper's own included: room is made for them once.
+const HEADERS: usize = 8;
+
 /// What the headers tell about a request that was served.
 pub(crate) struct Served {
     /// Who served it.
@@ -53,6 +56,7 @@ pub(crate) fn with_type(status: StatusCode, body: Bytes, content_type: HeaderVal
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CAUSAL_CONTEXT, visible(token));
     response

@@ -14,7 +14,7 @@ use crate::finals;
 use crate::nodes::Nodes;
 use crate::record::{self, Entry};
 
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 8;
 const SESSIONS: usize = 32;
 const KEYS: usize = 20;
 const SPAN: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ async fn a_healthy_cluster_at_full_speed_is_causal() {
     let _machine = MACHINE.lock().await;
     let nodes = Nodes::start(4, 2).await;
     let board = Arc::new(Board::default());
-    let clients: Vec<Client> = (0..CLIENTS).map(|_| client(&nodes)).collect();
+    let clients: Vec<Client> = (0..CLIENTS).map(|number| client(&nodes, number)).collect();
     let (begun, mut sessions) = (Instant::now(), JoinSet::new());
     for number in 0..SESSIONS {
         let session = clients[number % CLIENTS].session();
@@ -40,8 +40,12 @@ async fn a_healthy_cluster_at_full_speed_is_causal() {
     record::judge(&entries, &[], &finals);
 }
 
-fn client(nodes: &Nodes) -> Client {
-    Client::new(&nodes.addresses).expect("the addresses are valid")
+/// Half of the clients go to a key's replicas, the others always to one node, so that contexts come to nodes that have
+/// not seen what they name.
+fn client(nodes: &Nodes, number: usize) -> Client {
+    let mut addresses = nodes.addresses.clone();
+    addresses.rotate_left(number / 2 % nodes.addresses.len());
+    Client::builder(&addresses).direct(number.is_multiple_of(2)).build().expect("the addresses are valid")
 }
 
 /// What the sessions share.

@@ -1,7 +1,8 @@
 //! Processes: starting them, giving them inputs, doing what they want done, waking them.
 
 use bytes::Bytes;
-use precede_core::config::Config;
+use precede_core::causality::hlc::Timestamp;
+use precede_core::config::{ClusterConfig, Config};
 use precede_core::effect::Effect;
 use precede_core::event::{Event as NodeEvent, Met};
 use precede_core::id::{Life, NodeId};
@@ -209,8 +210,12 @@ impl World {
         let nobody = self.machines.iter().all(|machine| machine.life.is_none());
         let machine = &mut self.machines[at];
         machine.life = Some(life);
-        let back = machine.last_start.replace(life.start).is_some_and(|last| life.start <= last);
-        if back && how == Met::RecoveredReplica {
+        let wall = Timestamp::from_wall(machine.clock.read(self.now).wall);
+        let safe = wall.later_by(2 * ClusterConfig::default().clock_drift_max);
+        let last = machine.last_start.replace(life.start).unwrap_or_default();
+        let back = life.start <= last;
+        // Where the wall clock lags by more than twice the drift, all that is promised is to be above what one peer tells.
+        if back && how == Met::RecoveredReplica && safe >= last {
             self.object(Rule::Sound, format!("{} begins {life:?}, not above its former lives", letter(at)));
         }
         let set_back = self.shape.skew_ms_max > DRIFT_MS && skew_ms < self.skew_ms_high;
@@ -226,7 +231,7 @@ impl World {
     pub(super) fn digest_reply(&mut self, at: usize, id: u64, reply: &Reply) {
         let from = self.machines[at].id;
         let body = Message::ForwardReply { id, reply: reply.clone() };
-        let (view, clock) = (self.shape.view.id, precede_core::causality::hlc::Timestamp::ZERO);
+        let (view, clock) = (self.shape.view.id, Timestamp::ZERO);
         let bytes = codec::encode(&Envelope { cluster: 0, view, from, life: None, clock, body });
         self.digest_bytes(at, 2, &bytes);
     }
