@@ -104,11 +104,12 @@ fn run(seeds: u64, from: u64, threads: usize, options: Options) -> ExitCode {
         println!("failed: {}", command(*seed, options));
     }
     println!(
-        "seeds={} steps={} operations={} lost_with_all_holders={} violations={}",
+        "seeds={} steps={} operations={} writes_lost={} clocks_lost={} violations={}",
         totals.seeds,
         totals.steps,
         totals.operations,
         totals.lost,
+        totals.clock_lost,
         totals.violations()
     );
     code(totals.failures.is_empty())
@@ -121,10 +122,11 @@ fn replay(seed: u64, options: Options) -> ExitCode {
         println!("violation: {violation}");
     }
     println!(
-        "seeds=1 steps={} operations={} lost_with_all_holders={} violations={}",
+        "seeds=1 steps={} operations={} writes_lost={} clocks_lost={} violations={}",
         summary.steps,
         summary.operations,
         summary.lost,
+        u8::from(summary.clock_lost),
         summary.violations.len()
     );
     code(summary.violations.is_empty())

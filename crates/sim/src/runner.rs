@@ -39,6 +39,8 @@ pub struct Totals {
     pub operations: u64,
     /// Writes whose last holder crashed.
     pub lost: u64,
+    /// Seeds in which old contexts may be refused because clocks were set back when nobody remembered them.
+    pub clock_lost: u64,
     /// By seed, what was found wrong.
     pub failures: BTreeMap<u64, Vec<Violation>>,
 }
@@ -110,6 +112,7 @@ pub fn run_many(
                     totals.steps += summary.steps;
                     totals.operations += summary.operations;
                     totals.lost += summary.lost as u64;
+                    totals.clock_lost += u64::from(summary.clock_lost);
                     if !summary.violations.is_empty() {
                         totals.failures.insert(seed, summary.violations);
                     }

@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::http::errors::Failure;
 
 /// Bytes of large bodies in memory at once, over all requests. What is sent beyond waits in the network, for a while.
-const BUDGET_BYTES: usize = 32 << 20;
+const BUDGET_BYTES: usize = 24 << 20;
 /// Bodies up to this size are not counted: large ones must not keep small ones waiting.
-const SMALL_BYTES: usize = 64 << 10;
+const SMALL_BYTES: usize = 32 << 10;
 /// How long a body waits for room before it is refused with 503, and how often it looks.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 const ROOM_INTERVAL: Duration = Duration::from_millis(20);
@@ -83,6 +83,8 @@ pub(crate) async fn read(
 
 async fn collect(budget: &BodyBudget, mut body: Incoming, bytes_max: usize) -> Result<Held<'_>, Failure> {
     let mut held = Held { bytes: Bytes::new(), budget, counted: 0 };
+    let stated = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+    let longest = stated.map_or(bytes_max, |bytes| bytes.min(bytes_max));
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Failure::bad("Failed to parse request body").closing())?.into_data() else {
@@ -100,7 +102,7 @@ async fn collect(budget: &BodyBudget, mut body: Incoming, bytes_max: usize) -> R
         let first = std::mem::take(&mut held.bytes);
         let needed = whole.len() + first.len() + data.len();
         if needed > whole.capacity() {
-            let room = needed.max(2 * whole.capacity()).min(bytes_max);
+            let room = needed.max(2 * whole.capacity()).min(longest.max(needed));
             held.make_room(room).await?;
             whole.reserve_exact(room - whole.len());
         }

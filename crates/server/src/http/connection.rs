@@ -19,7 +19,7 @@ use crate::http::activity::{Activity, Verdict, Watched};
 use crate::http::service;
 
 /// Room for a head: more than the limit of headers, so that hyper need not cut in with an answer of its own.
-const HEAD_BYTES_MAX: usize = 96 << 10;
+const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Streams of one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 256;
 /// What is sent on an HTTP/2 stream before the store reads it.

@@ -88,6 +88,8 @@ pub struct Summary {
     pub digest: u64,
     /// Writes whose last holder crashed.
     pub lost: usize,
+    /// Whether the one assumption on clocks was broken, so that old contexts may be refused.
+    pub clock_lost: bool,
     /// What was found wrong.
     pub violations: Vec<Violation>,
 }
@@ -252,6 +254,7 @@ impl World {
             operations: self.requests,
             digest: self.digest.digest(),
             lost: self.oracle.writes.iter().filter(|write| write.lost).count(),
+            clock_lost: self.clock_lost,
             violations: self.violations,
         };
         (summary, self.trace)
