@@ -37,8 +37,8 @@ pub struct Machine {
     pub paused: bool,
     /// The life of the process, once it has met its shard.
     pub life: Option<Life>,
-    /// When its last life started.
-    pub last_start: Option<Timestamp>,
+    /// When its lives started.
+    pub starts: Vec<Timestamp>,
     /// Counts wakes: an older one is out of date.
     pub generation: u64,
     /// When it will be woken; none if never.
@@ -65,7 +65,7 @@ impl Machine {
             clock,
             paused: false,
             life: None,
-            last_start: None,
+            starts: Vec::new(),
             generation: 0,
             wakes_at: None,
             woken: 0,

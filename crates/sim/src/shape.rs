@@ -84,15 +84,12 @@ impl Shape {
                 let (loss, repeat, late) = (dice.below(100), dice.below(100), dice.below(10));
                 Quality { loss, repeat, late, reorder: dice.chance(500), ..quality }
             }
-            Mix::Partitions
-            | Mix::Pauses
-            | Mix::Crash
-            | Mix::Single
-            | Mix::Clocks
-            | Mix::TinyWindow
-            | Mix::OneWayHeld
-            | Mix::TotalLoss
-            | Mix::Everything => {
+            Mix::Crash | Mix::TotalLoss | Mix::Everything => {
+                let delay = dice.between(100, 5_000);
+                let (repeat, late) = (dice.below(10), dice.below(5));
+                Quality { repeat, late, ..plain(delay, delay + dice.below(10_000)) }
+            }
+            Mix::Partitions | Mix::Pauses | Mix::Single | Mix::Clocks | Mix::TinyWindow | Mix::OneWayHeld => {
                 let delay = if dice.chance(150) { dice.between(5_000, 40_000) } else { dice.between(100, 3_000) };
                 plain(delay, delay + dice.below(3_000))
             }

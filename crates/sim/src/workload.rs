@@ -40,6 +40,9 @@ pub struct Session {
     pub generation: u64,
     /// Requests still to come at once.
     pub burst: u64,
+    /// Whether it starts over with every burst. A context names all that an origin wrote before: one that has been carried
+    /// about for long asks for so much that it hides what others forgot to ask for.
+    pub brief: bool,
     /// The last operation that it has its context from.
     pub source: Option<usize>,
     /// Operations whose contexts it was handed since its last request.
@@ -85,6 +88,7 @@ impl Workload {
             waiting: None,
             generation: 0,
             burst: 0,
+            brief: dice.chance(400),
             source: None,
             received: Vec::new(),
         };

@@ -14,7 +14,7 @@ use precede_sim::past::{Past, WriteIx};
 use precede_sim::properties::causal::Shown;
 use precede_sim::properties::live::Must;
 use precede_sim::properties::{
-    Holding, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, rule_a,
+    Holding, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, rule_a, stable,
 };
 
 const SHARD: ShardId = ShardId(1);
@@ -153,6 +153,17 @@ fn a_vector_that_claims_what_the_table_lacks_is_caught() {
 }
 
 #[test]
+fn a_stable_timestamp_above_what_a_replica_lacks_is_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let old = story.write(0, 10, false, &nothing);
+    let new = story.write(0, 20, false, &nothing);
+    let replicas = [story.holding(&[new], 0), story.holding(&[old], 0)];
+    stable::check(&story.oracle, SHARD, Timestamp(15), &replicas).unwrap();
+    stable::check(&story.oracle, SHARD, Timestamp(20), &replicas).unwrap_err();
+}
+
+#[test]
 fn what_is_gone_or_back_at_the_end_is_caught() {
     let mut story = Story::new();
     let nothing = story.nothing();
@@ -217,6 +228,9 @@ fn answers_that_are_too_modest_or_too_bold_are_caught() {
     durable::answer(1, None, true, 3).unwrap();
     durable::answer(1, Some(WriteConcern::All), true, 3).unwrap_err();
     durable::answer(4, None, true, 3).unwrap_err();
+    durable::in_health(2, 3).unwrap();
+    durable::in_health(1, 1).unwrap();
+    durable::in_health(1, 3).unwrap_err();
     let refused = Outcome::Refused(Refusal::Unsatisfied);
     live::answer(Must::Not, &refused).unwrap();
     live::answer(Must::AtRest, &refused).unwrap_err();

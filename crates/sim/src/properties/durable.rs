@@ -22,6 +22,17 @@ pub fn answer(acks: u32, concern: Option<WriteConcern>, concern_met: bool, repli
     Err(format!("{acks} of {replicas} replicas, asked for {concern:?}, and concern_met is {concern_met}"))
 }
 
+/// Judges an answer of a replica all of whose peers are well: as many as the default concern asks for have the write.
+///
+/// # Errors
+/// Says how many there are.
+pub fn in_health(acks: u32, replicas: usize) -> Result<(), String> {
+    if usize::try_from(acks).unwrap_or(usize::MAX) >= replicas.min(2) {
+        return Ok(());
+    }
+    Err(format!("{acks} acknowledgements of {replicas} replicas, all of which are well"))
+}
+
 /// Counts who reflects a write when its answer is given. Only where no node forgets.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ pub mod live;
 pub mod no_lost_write;
 pub mod no_resurrection;
 pub mod rule_a;
+pub mod stable;
 
 use std::collections::BTreeMap;
 

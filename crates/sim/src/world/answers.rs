@@ -3,14 +3,16 @@
 use precede_checker::Outcome as Learnt;
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply};
 
+use crate::mix::Mix;
 use crate::oracle::{Fate, Sighting};
 use crate::past::{Past, WriteIx};
 use crate::properties::causal::Shown;
+use crate::properties::live::Must;
 use crate::properties::{bounded, causal, durable, empty_window, live};
 use crate::trace::letter;
 use crate::violation::Rule;
 use crate::workload::{Kept, keep};
-use crate::world::{Pending, Purpose, World};
+use crate::world::{Pending, Purpose, SECOND, START, World};
 
 impl World {
     pub(super) fn answer(&mut self, at: usize, id: u64, reply: Reply, by_reader: bool) {
@@ -139,6 +141,13 @@ impl World {
         let replicas = self.shape.view.shard(self.oracle.keys[key].shard).map_or(0, |shard| shard.replicas.len());
         let judgement = durable::answer(reply.acks, pending.request.concern, concern_met, replicas);
         self.judge(Rule::Sound, judgement, about);
+        let local = self.machines[pending.node].shard == Some(self.oracle.keys[key].shard);
+        let calm = self.mix == Mix::Calm && self.now > START + SECOND;
+        // A tiny window gives writes up before they are sent: they arrive by sync, which may take longer than is waited.
+        let local = local && self.shape.window_bytes_max.is_none();
+        if local && pending.request.concern.is_none() && (pending.must == Must::AtRest || calm) {
+            self.judge(Rule::Live, durable::in_health(reply.acks, replicas), about);
+        }
         if let Some(write) = self.learn(Sighting { version, key, value, issue: Some(issue) }) {
             self.oracle.writes[write.at()].acks = reply.acks;
             self.check_acks(id, key, write, reply.acks);

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use precede_checker::FinalRead;
-use precede_core::id::ShardId;
+use precede_core::id::{NodeId, ShardId};
 use precede_core::node::Node;
 
-use crate::properties::{Holding, bounded, convergent, empty_window, no_lost_write, no_resurrection, rule_a};
+use crate::properties::{Holding, bounded, convergent, empty_window, no_lost_write, no_resurrection, rule_a, stable};
 use crate::queue::Event;
 use crate::trace::letter;
 use crate::violation::Rule;
@@ -36,6 +36,9 @@ impl World {
         for at in (0..self.machines.len()).filter(|at| at % 4 == quarter) {
             self.inspect(at);
         }
+        if !self.mix.has_crashes() {
+            self.check_stable();
+        }
         let may_crash = !self.crash_planned && self.now + 2 * SECOND < self.heal_at && self.now > 2 * SECOND;
         if self.mix.has_single_crashes_only() && may_crash && self.is_whole() {
             self.crash_planned = true;
@@ -55,6 +58,28 @@ impl World {
         self.learn_holding(&holding);
         let judgement = rule_a::check(&self.oracle, shard, &report.applied, &holding);
         self.judge(Rule::RuleA, judgement, || letter(at).to_string());
+    }
+
+    /// What a replica and a peer of it hold differently now, for messages.
+    pub(super) fn difference(&self, at: usize, peer: NodeId) -> String {
+        let peer = self.index.get(&peer).and_then(|peer| self.holding(*peer));
+        match (self.holding(at), peer) {
+            (Some(one), Some(other)) => convergent::check(&one, &other).err().unwrap_or("none any more".to_owned()),
+            (_, None) | (None, _) => "one of them is down".to_owned(),
+        }
+    }
+
+    fn check_stable(&mut self) {
+        let said = self.machines.iter().filter_map(|machine| {
+            let node = machine.node.as_ref()?;
+            Some(node.report(machine.clock.read(self.now)).stable)
+        });
+        let greatest = said.max().unwrap_or_default();
+        for shard in self.shape.view.shards().iter().map(|shard| shard.id).collect::<Vec<_>>() {
+            let replicas: Vec<Holding> = self.holdings(shard).into_iter().map(|(_, holding)| holding).collect();
+            let judgement = stable::check(&self.oracle, shard, greatest, &replicas);
+            self.judge(Rule::Sound, judgement, || format!("shard {}", shard.0));
+        }
     }
 
     /// Whether every node is up and recovered and every replica reflects every write that is not lost.

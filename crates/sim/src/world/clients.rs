@@ -60,7 +60,12 @@ impl World {
 
     /// Now and then a session starts over, goes on from a kept context, or is handed another's.
     fn shuffle(&mut self, session: usize) {
-        match self.dice.below(1000) {
+        let roll = self.dice.below(1000);
+        let this = &self.sessions[session];
+        if this.brief && this.burst == 0 {
+            self.start_over(session, Context::default(), Past::nothing(self.oracle.keys.len()), Vec::new());
+        }
+        match roll {
             0..10 => self.start_over(session, Context::default(), Past::nothing(self.oracle.keys.len()), Vec::new()),
             10..25 if !self.kept.is_empty() => {
                 let kept = self.dice.pick(&self.kept).clone();

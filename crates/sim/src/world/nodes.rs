@@ -16,7 +16,7 @@ use crate::machine::Waiting;
 use crate::queue::Event;
 use crate::trace::{letter, sketch};
 use crate::violation::Rule;
-use crate::world::{MILLISECOND, World};
+use crate::world::{MILLISECOND, SECOND, World};
 
 /// The drift that clusters allow clients: no mix sets clocks back by more, but for one.
 const DRIFT_MS: i64 = 60_000;
@@ -145,7 +145,7 @@ impl World {
                 self.answer(at, id.0, *reply, false);
             }
             Effect::Event(event) => self.hear(at, &event),
-            Effect::Stop => self.object(Rule::Sound, format!("{} stops, and no later life of it exists", letter(at))),
+            Effect::Stop => self.stop(at),
         }
     }
 
@@ -178,8 +178,9 @@ impl World {
         match event {
             NodeEvent::Met { life, how } => self.begin_life(at, *life, *how),
             NodeEvent::DigestMismatch(peer) => {
+                let difference = self.difference(at, *peer);
                 let what = format!("{} and {peer:?} have equal vectors and different entries", letter(at));
-                self.object(Rule::Convergent, what);
+                self.object(Rule::Convergent, format!("{what}: {difference}"));
             }
             NodeEvent::BadMessage { node, what } => {
                 self.object(Rule::Sound, format!("{} got a bad message of {node:?}: {what}", letter(at)));
@@ -187,6 +188,8 @@ impl World {
             NodeEvent::StrangerRefused(node) => {
                 self.object(Rule::Sound, format!("{} takes {node:?} for a stranger", letter(at)));
             }
+            // Where a life began below a former one, that one is the later.
+            NodeEvent::Superseded(life) if self.clock_lost && self.machines[at].starts.contains(&life.start) => {}
             NodeEvent::Superseded(life) => {
                 self.object(Rule::Sound, format!("{} believes in a later life {life:?}", letter(at)));
             }
@@ -203,6 +206,15 @@ impl World {
         }
     }
 
+    /// A process ends by itself. Somebody starts it again.
+    fn stop(&mut self, at: usize) {
+        if !self.clock_lost {
+            self.object(Rule::Sound, format!("{} stops, and no later life of it exists", letter(at)));
+        }
+        self.crash(at);
+        self.queue.push(self.now + SECOND, Event::ComeBack(at));
+    }
+
     /// A life begins. It must start above the former lives of its address, unless nobody in its shard remembers them and its
     /// clock lies behind theirs: then what names those is not to be satisfied ever.
     fn begin_life(&mut self, at: usize, life: Life, how: Met) {
@@ -212,7 +224,8 @@ impl World {
         machine.life = Some(life);
         let wall = Timestamp::from_wall(machine.clock.read(self.now).wall);
         let safe = wall.later_by(2 * ClusterConfig::default().clock_drift_max);
-        let last = machine.last_start.replace(life.start).unwrap_or_default();
+        let last = machine.starts.iter().max().copied().unwrap_or_default();
+        machine.starts.push(life.start);
         let back = life.start <= last;
         // Where the wall clock lags by more than twice the drift, all that is promised is to be above what one peer tells.
         if back && how == Met::RecoveredReplica && safe >= last {

@@ -1,0 +1,26 @@
+//! Design 6.4: what lies at or below a stable timestamp is on every replica of its shard.
+//!
+//! Pruning, leaving the window and collecting tombstones rest on it, though 7.2 keeps reads correct even where it fails.
+//! It counts the last words of lives that are over, so it can be checked only where no node forgets.
+
+use precede_core::causality::hlc::Timestamp;
+use precede_core::id::ShardId;
+
+use crate::oracle::Oracle;
+use crate::properties::Holding;
+
+/// Holds a stable timestamp against the replicas of a shard.
+///
+/// # Errors
+/// Names a write that some replica lacks.
+pub fn check(oracle: &Oracle, shard: ShardId, stable: Timestamp, replicas: &[Holding]) -> Result<(), String> {
+    let of_shard = (0..oracle.keys.len()).filter(|key| oracle.keys[*key].shard == shard);
+    for key in of_shard {
+        let below = |write: &&_| oracle.version(**write).timestamp <= stable && !oracle.is_repeated(**write);
+        let Some(&greatest) = oracle.of_key(key).iter().rev().find(below) else { continue };
+        if !replicas.iter().all(|replica| replica.reflects(oracle, greatest)) {
+            return Err(format!("stable is {stable}, and a replica lacks {}", oracle.describe(greatest)));
+        }
+    }
+    Ok(())
+}
