@@ -17,6 +17,8 @@ impl Node {
             effects.push(Effect::Event(Event::StrangerRefused(from)));
             return;
         }
+        // Whoever is heard can be reached again, whatever the transport has said before: its word is a hint.
+        self.disconnected.remove(&from);
         self.hear_clock(now, from, clock, effects);
         if !self.admit(now, from, life, effects) {
             return;
@@ -80,7 +82,6 @@ impl Node {
         }
         let peer = self.peers.get_mut(&from).expect("it was just found");
         peer.heard_at = Some(now.monotonic);
-        self.disconnected.remove(&from);
         if !peer.up {
             peer.up = true;
             effects.push(Effect::Event(Event::PeerUp(from)));

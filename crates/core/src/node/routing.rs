@@ -115,7 +115,9 @@ impl Node {
         }
         let Some(at) = self.choose(pending) else {
             // All were tried. Where some did not answer, messages may have been lost: go round again.
-            if pending.attempts.iter().any(|attempt| attempt.given_up) {
+            // A write whose replicas are not connected has not been sent: it waits for a connection.
+            let unsent = pending.request.action.is_write() && pending.refused.is_none();
+            if unsent || pending.attempts.iter().any(|attempt| attempt.given_up) {
                 pending.tried.clear();
                 pending.forward_at = Some(now.monotonic + self.config.cluster.heartbeat);
             }
@@ -166,6 +168,8 @@ impl Node {
             .iter()
             .map(crate::id::Address::node_id)
             .filter(|node| *node != self.me && Some(*node) != source && !pending.tried.contains(node))
+            // What is sent without a connection may or may not arrive: a read can bear that, a write cannot.
+            .filter(|node| !(pending.request.action.is_write() && self.disconnected.contains(node)))
             .collect();
         let chances: Vec<u64> = candidates.iter().map(|_| random(&mut self.rng)).collect();
         let rank = |node: &NodeId| {
@@ -242,8 +246,10 @@ impl Node {
         if pending.request.action.is_write() && (pending.unknown || !pending.attempts.is_empty()) {
             return Refusal::OutcomeUnknown;
         }
-        if let Some(refusal) = &pending.refused {
-            return refusal.clone();
+        match &pending.refused {
+            // These two are for routers only: to the client no replica could be reached in time.
+            Some(Refusal::TooLate | Refusal::NotOwner) | None => {}
+            Some(refusal) => return refusal.clone(),
         }
         match (&self.boot, self.owns(&pending.request.action)) {
             (Some(boot), true) => Refusal::NotMet { waiting_for: boot.waiting_for(&self.view, self.me) },

@@ -118,12 +118,15 @@ impl Lives {
         members.iter().map(of).min().unwrap_or(activation)
     }
 
-    /// The members whose former lives this replica has taken all there is of: condition (3), by what peers last said.
+    /// The members whose former lives this replica has taken all there is of: condition (3), by what peers last said. A
+    /// report that does not name the newest lives was made before its sender had fenced the former ones: it may have
+    /// taken more from them since, so nothing rests on it.
     #[must_use]
     pub fn resolved(&self, me: NodeId, members: &[NodeId], statuses: &BTreeMap<NodeId, &Status>) -> Vec<NodeId> {
+        let lives = self.all();
         let others_done = |of: NodeId| {
             members.iter().filter(|node| **node != me).all(|other| {
-                let Some(status) = statuses.get(other) else { return false };
+                let Some(status) = statuses.get(other).filter(|status| status.lives == lives) else { return false };
                 let beyond = self.former(of, &status.seen).any(|(o, seen)| seen > status.applied.get(&o).max(o.start));
                 !beyond || self.synced_since_fence(*other, of)
             })
