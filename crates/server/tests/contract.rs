@@ -199,16 +199,12 @@ fn what_cannot_be_reached_cannot_be_satisfied() {
     let context = cluster.request(0, "PUT", &path, r#"{"value": 1}"#).context().to_owned();
     cluster.kill(1);
     for (method, body) in [("GET", ""), ("PUT", r#"{"value": 2}"#), ("DELETE", "")] {
-        let started = std::time::Instant::now();
         let response = cluster.request_after(0, method, &path, &context, body);
-        assert!([503, 504].contains(&response.status), "{response:?}");
-        if response.status == 503 {
-            assert_eq!(response.json(), error(method, "Unable to satisfy request"));
-            assert_eq!(response.header("retry-after"), "1");
-            assert_ne!(response.header("precede-reason"), "");
-        }
+        assert_eq!(response.status, 503, "{response:?}");
+        assert_eq!(response.json(), error(method, "Unable to satisfy request"));
+        assert_eq!(response.header("retry-after"), "1");
+        assert_ne!(response.header("precede-reason"), "");
         assert_eq!(response.context(), context, "a refusal returns the context as it came");
-        assert!(started.elapsed().as_millis() < 3500, "the deadline is 3 s");
     }
     let response = cluster.request(0, "GET", "/kv-store/shards/2", "");
     assert_eq!((response.status, response.json()), (503, error("GET", "Unable to satisfy request")));

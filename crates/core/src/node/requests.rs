@@ -41,8 +41,12 @@ impl Node {
 
     /// Takes a request: answers it, lets it wait, or forwards it.
     pub(super) fn take(&mut self, now: Now, mut pending: Pending, effects: &mut Effects) {
+        let routed = matches!(pending.source, Source::Router { .. });
         let refusal = match self.owns(&pending.request.action) {
-            false if matches!(pending.source, Source::Router { .. }) => Some(Refusal::NotOwner),
+            false if routed => Some(Refusal::NotOwner),
+            // The router knows the other replicas as well as this node does. Were it forwarded once more, tries would
+            // multiply, and the last timestamp of a write would be lost on the way.
+            true if routed && !self.has_life() => Some(self.not_met()),
             false => None,
             true => self.judge(now, &pending.request),
         };
@@ -95,6 +99,12 @@ impl Node {
                 (wait, (!from_peer).then_some(after))
             }
         }
+    }
+
+    /// The refusal of a node that has not met its shard.
+    pub(super) fn not_met(&self) -> Refusal {
+        let waiting_for = self.boot.as_ref().map(|boot| boot.waiting_for(&self.view, self.me)).unwrap_or_default();
+        Refusal::NotMet { waiting_for }
     }
 
     pub(super) fn has_life(&self) -> bool {

@@ -252,7 +252,7 @@ impl Node {
             Some(refusal) => return refusal.clone(),
         }
         match (&self.boot, self.owns(&pending.request.action)) {
-            (Some(boot), true) => Refusal::NotMet { waiting_for: boot.waiting_for(&self.view, self.me) },
+            (Some(_), true) => self.not_met(),
             (Some(_) | None, _) => {
                 let shard = match &pending.request.action {
                     Action::Count { shard } => *shard,
