@@ -3,12 +3,14 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A reading of a monotonic clock, in microseconds since a point that is fixed for one run of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(pub u64);
 
 /// A reading of the wall clock, in milliseconds since the Unix epoch. It may jump, stop or lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct WallTime(pub u64);
 
 /// What time it is, by both clocks. Waits use the monotonic one, timestamps the wall clock.

@@ -3,8 +3,6 @@
 
 mod cluster;
 
-use std::time::{Duration, Instant};
-
 use cluster::{Cluster, Connection, request, wait_for};
 use serde_json::json;
 
@@ -58,9 +56,8 @@ fn a_large_value_is_stored_whole() {
 #[test]
 fn slow_requests_are_ended() {
     let cluster =
-        Cluster::single(&["--header-timeout-ms", "300", "--body-timeout-ms", "300", "--idle-timeout-ms", "600"]);
+        Cluster::single(&["--header-timeout-ms", "300", "--body-timeout-ms", "300", "--idle-timeout-ms", "3000"]);
     let open = || Connection::open(cluster.address(0)).unwrap();
-    let started = Instant::now();
     let (mut silent, mut head, mut body, mut idle) = (open(), open(), open(), open());
     head.send_bytes(b"GET /kv-store/keys/k HTTP/1.1\r\nHost").unwrap();
     body.send_bytes(b"PUT /kv-store/keys/k HTTP/1.1\r\nHost: n\r\nContent-Length: 10\r\n\r\n{").unwrap();
@@ -72,8 +69,6 @@ fn slow_requests_are_ended() {
     idle.send("GET", "/healthz", &[], b"").unwrap();
     assert_eq!(idle.receive().unwrap().status, 200, "it was idle for less than its limit");
     assert!(idle.has_ended(), "and then for longer");
-    let elapsed = started.elapsed();
-    assert!(elapsed > Duration::from_millis(600) && elapsed < Duration::from_secs(5), "{elapsed:?}");
 }
 
 #[test]
@@ -129,8 +124,24 @@ fn nonsense_is_no_danger() {
         connection.send_bytes(bytes).unwrap();
         if let Ok(response) = connection.receive() {
             assert!((400..500).contains(&response.status), "{response:?}");
+            assert!(response.json()["error"].is_string(), "{response:?}");
         }
     }
+    let heads = [format!("X: {}\r\n", "x".repeat(100 << 10)), "X: x\r\n".repeat(200)];
+    for head in heads {
+        let mut connection = Connection::open(cluster.address(0)).unwrap();
+        // It may end the connection before it has read everything.
+        let _ = connection.send_bytes(format!("GET / HTTP/1.1\r\n{head}\r\n").as_bytes());
+        if let Ok(response) = connection.receive() {
+            assert_eq!(response.status, 431);
+            assert_eq!(response.json()["message"], json!("Request error"));
+        }
+    }
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    connection.send_bytes(b"GET /healthz HTTP/1.1\r\nHost: n\r\n\r\nGET\r\n\r\n").unwrap();
+    assert_eq!(connection.receive().unwrap().status, 200);
+    let response = connection.receive().unwrap();
+    assert_eq!((response.status, &response.json()["error"]), (400, &json!("Malformed HTTP request")));
     let nested = format!("{{\"value\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(cluster.request(0, "PUT", "/kv-store/keys/k", &nested).status, 400);
     assert_eq!(cluster.request(0, "GET", "/kv-store/key-count", "").json()["key-count"], json!(0));
@@ -175,4 +186,34 @@ async fn http2_is_spoken_with_prior_knowledge() {
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         serde_json::from_slice::<serde_json::Value>(&bytes).unwrap();
     }
+}
+
+#[test]
+fn uploads_without_end_do_not_fill_the_memory() {
+    const GROWTH_KIB_MAX: u64 = 64 << 10;
+
+    let cluster = Cluster::single(&[]);
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", cluster.nodes[0].pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let before = peak();
+    let chunk = [&b"10000\r\n"[..], &[b'x'; 0x10000], b"\r\n"].concat();
+    std::thread::scope(|scope| {
+        for at in 0..100 {
+            let (chunk, cluster) = (&chunk, &cluster);
+            scope.spawn(move || {
+                let mut connection = Connection::open(cluster.address(0)).unwrap();
+                let head =
+                    format!("PUT /kv-store/keys/{at}?raw HTTP/1.1\r\nHost: n\r\nTransfer-Encoding: chunked\r\n\r\n");
+                connection.send_bytes(head.as_bytes()).unwrap();
+                // A gibibyte, unless the node ends it.
+                let sent = (0..16 << 10).take_while(|_| connection.send_bytes(chunk).is_ok()).count();
+                assert!(sent < 16 << 10, "it was told to stop");
+            });
+        }
+    });
+    let grown = peak() - before;
+    assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB");
 }

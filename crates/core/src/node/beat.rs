@@ -30,7 +30,7 @@ impl Node {
             self.settle(now, effects);
             self.send_frames(effects, true);
             self.send_status(effects);
-            self.gossip(effects);
+            self.gossip(now, effects);
             self.seek_recovery(now, effects);
         }
     }
@@ -71,12 +71,12 @@ impl Node {
         }
     }
 
-    fn gossip(&mut self, effects: &mut Effects) {
+    fn gossip(&mut self, now: Now, effects: &mut Effects) {
         let mut others = self.others();
         for _ in 0..GOSSIP_FANOUT.min(others.len()) {
             let at = usize::try_from(random(&mut self.rng) % others.len() as u64).expect("members are few");
             let to = others.swap_remove(at);
-            self.send(to, Message::Gossip { covered: self.stability.words() }, effects);
+            self.send(to, Message::Gossip { wall: now.wall, covered: self.stability.words() }, effects);
         }
     }
 

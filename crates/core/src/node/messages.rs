@@ -5,6 +5,7 @@ use crate::effect::{Effect, Effects};
 use crate::event::Event;
 use crate::id::{Life, NodeId};
 use crate::node::Node;
+use crate::node::recover::MISMATCHES;
 use crate::replication::lives::Standing;
 use crate::replication::stream::Outgoing;
 use crate::time::Now;
@@ -31,7 +32,8 @@ impl Node {
             Message::Frame(frame) => self.on_frame(now, from, life, &frame, effects),
             Message::Ack(ack) => self.on_ack(now, from, &ack),
             Message::Status(status) => self.on_status(now, from, life, status, effects),
-            Message::Gossip { covered } => {
+            Message::Gossip { wall, covered } => {
+                self.walls.insert(from, wall.0.cast_signed() - now.wall.0.cast_signed());
                 for (node, covered) in covered {
                     self.stability.hear(node, covered);
                 }
@@ -225,7 +227,7 @@ impl Node {
         let differs = comparable && replica.table().digest() != status.digest;
         let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.mismatches = if differs { peer.mismatches + 1 } else { 0 };
-        if peer.mismatches == 3 {
+        if peer.mismatches == MISMATCHES {
             effects.push(Effect::Event(Event::DigestMismatch(from)));
         }
     }
@@ -254,9 +256,9 @@ impl Node {
         for (node, covered) in &chunk.covered {
             self.stability.hear(*node, *covered);
         }
-        let full = pass.full;
+        let kind = pass.kind;
         let before = pass.note_first(chunk).clone();
-        let dropped = replica.on_sync_chunk(chunk, full, &before);
+        let dropped = replica.on_sync_chunk(chunk, kind, &before);
         for entry in &chunk.entries {
             if let Some(id) = entry.payload.as_ref().and_then(|payload| payload.write_id) {
                 self.write_ids.insert(id, entry.version);

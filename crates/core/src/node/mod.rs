@@ -74,6 +74,8 @@ pub struct Node {
     beat_at: Instant,
     beats: u64,
     ahead: BTreeSet<NodeId>,
+    /// By how many milliseconds the wall clocks of others are ahead of this node's, when last heard.
+    walls: BTreeMap<NodeId, i64>,
     progress: bool,
     stopped: bool,
 }
@@ -114,6 +116,7 @@ impl Node {
             beat_at: now.monotonic,
             beats: 0,
             ahead: BTreeSet::new(),
+            walls: BTreeMap::new(),
             progress: false,
             stopped: false,
             rng,

@@ -9,12 +9,15 @@ use crate::id::{Life, NodeId, Origin};
 use crate::node::{Node, random};
 use crate::replication::is_closed;
 use crate::replication::stream::Outgoing;
-use crate::replication::sync::Pass;
+use crate::replication::sync::{Kind, Pass};
 use crate::time::Now;
 use crate::wire::message::{Message, Status, SyncPull};
 
 /// After so many unanswered pulls of one chunk a pass is given up.
 const PULLS_MAX: u32 = 5;
+
+/// A digest that differs so often in a row differs for good.
+pub(super) const MISMATCHES: u32 = 3;
 
 impl Node {
     pub(super) fn on_welcome(
@@ -87,7 +90,7 @@ impl Node {
         let recovered = |status: &Status| status.recovered;
         let source = self.peers.iter().find(|(_, peer)| peer.up && peer.status.as_ref().is_some_and(recovered));
         if let Some((&node, _)) = source {
-            self.begin_pass(now, node, true, effects);
+            self.begin_pass(now, node, Kind::Full, effects);
             return;
         }
         let Some(replica) = &self.replica else { return };
@@ -99,7 +102,7 @@ impl Node {
         let missing = self.peers.iter().find(|(node, peer)| peer.up && !replica.lives.has_synced(**node)).map(|p| *p.0);
         match missing {
             Some(node) if self.peers.get(&node).is_some_and(|peer| peer.status.is_some()) => {
-                self.begin_pass(now, node, false, effects);
+                self.begin_pass(now, node, Kind::Missing, effects);
             }
             Some(_) => {}
             None if agreed && self.peers.keys().all(|node| replica.lives.has_synced(*node)) => {
@@ -128,28 +131,27 @@ impl Node {
 
     /// Recovered: sync from a peer that has what no stream will deliver.
     fn seek_relay(&mut self, now: Now, effects: &mut Effects) {
-        let needs: Vec<(NodeId, bool, bool)> =
-            self.peers.keys().map(|node| (*node, self.needs(*node), self.needs_full(*node))).collect();
+        let needs: Vec<(NodeId, Option<Kind>)> = self.peers.keys().map(|node| (*node, self.needed(*node))).collect();
         let patience = self.config.cluster.heartbeat;
         let mut chosen = None;
-        for (node, needed, full) in needs {
+        for (node, needed) in needs {
             let Some(peer) = self.peers.get_mut(&node) else { continue };
-            if !(needed || full) || !peer.up {
+            let Some(kind) = needed.filter(|_| peer.up) else {
                 peer.behind_since = None;
                 // A gap that going back in the window has not closed in good time is closed by a sync.
                 let gap = peer.up && peer.gap_since.is_some_and(|since| now.monotonic.since(since) >= patience * 6);
                 if gap && chosen.is_none() {
-                    chosen = Some((node, false));
+                    chosen = Some((node, Kind::Missing));
                 }
                 continue;
-            }
+            };
             let since = *peer.behind_since.get_or_insert(now.monotonic);
-            if now.monotonic.since(since) >= patience && chosen.is_none_or(|(_, other)| full && !other) {
-                chosen = Some((node, full));
+            if now.monotonic.since(since) >= patience && chosen.is_none_or(|(_, other)| kind > other) {
+                chosen = Some((node, kind));
             }
         }
-        if let Some((node, full)) = chosen {
-            self.begin_pass(now, node, full, effects);
+        if let Some((node, kind)) = chosen {
+            self.begin_pass(now, node, kind, effects);
         }
     }
 
@@ -171,15 +173,19 @@ impl Node {
             || replica.lives.needs_sync_from(node, status, &replica.members)
     }
 
-    /// Whether a peer may have collected tombstones that this replica never had, or differs where it must not.
-    fn needs_full(&self, node: NodeId) -> bool {
-        let Some(replica) = &self.replica else { return false };
-        self.peers.get(&node).is_some_and(|peer| {
-            let collected = peer.status.as_ref().is_some_and(|s| s.recovered && s.horizon > replica.covered);
-            let differs = peer.mismatches >= 3 && self.me > node;
-            let lags = collected && replica.horizon < peer.status.as_ref().map_or(Timestamp::ZERO, |s| s.horizon);
-            lags || differs
-        })
+    /// What this replica needs from a peer: everything if they differ where they must not; absence too if the peer may
+    /// have collected tombstones that this replica never had.
+    fn needed(&self, node: NodeId) -> Option<Kind> {
+        let (replica, peer) = (self.replica.as_ref()?, self.peers.get(&node)?);
+        let collected =
+            |status: &Status| status.recovered && status.horizon > replica.covered && replica.horizon < status.horizon;
+        if peer.mismatches >= MISMATCHES {
+            Some(Kind::Replacing)
+        } else if peer.status.as_ref().is_some_and(collected) {
+            Some(Kind::Full)
+        } else {
+            self.needs(node).then_some(Kind::Missing)
+        }
     }
 
     /// Whether an origin's own stream reaches this node.
@@ -191,17 +197,17 @@ impl Node {
         newest == Some(origin.start) && self.peers.get(&origin.node).is_some_and(|peer| peer.up)
     }
 
-    fn begin_pass(&mut self, now: Now, node: NodeId, full: bool, effects: &mut Effects) {
+    fn begin_pass(&mut self, now: Now, node: NodeId, kind: Kind, effects: &mut Effects) {
         let Some(replica) = &self.replica else { return };
         let Some(start) = replica.lives.newest(node) else { return };
         let id = random(&mut self.rng);
-        self.pass = Some(Pass::new(id, Life { node, start }, full, replica.covered, now.monotonic));
+        self.pass = Some(Pass::new(id, Life { node, start }, kind, replica.covered, now.monotonic));
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.behind_since = None;
             peer.gap_since = None;
             peer.mismatches = 0;
         }
-        effects.push(Effect::Event(Event::SyncStarted { from: node, full }));
+        effects.push(Effect::Event(Event::SyncStarted { from: node, full: kind.names_all() }));
         self.pull(now, effects);
     }
 
@@ -210,8 +216,14 @@ impl Node {
         let (Some(replica), Some(pass)) = (&self.replica, &mut self.pass) else { return };
         pass.asked_at = now.monotonic;
         pass.asks += 1;
-        let closed = if replica.recovered { replica.lives.closed().values().copied().collect() } else { Vec::new() };
-        let pull = SyncPull { pass: pass.id, have: replica.applied.clone(), closed, full: pass.full, from: pass.from };
+        let (have, closed) = match pass.kind {
+            Kind::Replacing => Default::default(),
+            Kind::Missing | Kind::Full => {
+                let closed = replica.recovered.then(|| replica.lives.closed().values().copied().collect());
+                (replica.applied.clone(), closed.unwrap_or_default())
+            }
+        };
+        let pull = SyncPull { pass: pass.id, have, closed, full: pass.kind.names_all(), from: pass.from };
         let to = pass.source.node;
         self.send(to, Message::SyncPull(pull), effects);
     }
@@ -229,13 +241,13 @@ impl Node {
     pub(super) fn finish_pass(&mut self, now: Now, horizon: Timestamp, effects: &mut Effects) {
         let (Some(replica), Some(pass)) = (&mut self.replica, self.pass.take()) else { return };
         let Some(before) = &pass.first else { return };
-        if !pass.full && horizon > pass.covered_at_start && before.recovered {
+        if pass.kind == Kind::Missing && horizon > pass.covered_at_start && before.recovered {
             // Tombstones that this replica may never have had are gone at the source: absence must be named.
-            self.begin_pass(now, pass.source.node, true, effects);
+            self.begin_pass(now, pass.source.node, Kind::Full, effects);
             return;
         }
         let was_recovered = replica.recovered;
-        replica.on_synced(pass.source, before, pass.full);
+        replica.on_synced(pass.source, before, pass.kind);
         let recovered = replica.recovered;
         let entries = replica.table().live();
         let (from, received, dropped) = (pass.source.node, pass.entries, pass.dropped);

@@ -25,6 +25,9 @@ pub struct NodeReport {
     pub life: Option<Life>,
     /// Its clock.
     pub clock: Timestamp,
+    /// By how many milliseconds this node's wall clock is ahead of most others'; none if too few were heard to tell who is
+    /// wrong.
+    pub wall_ahead_ms: Option<i64>,
     /// Whom it waits for before it has met its shard.
     pub waiting_for: Vec<NodeId>,
     /// It has everything of its shard at or below it.
@@ -82,6 +85,7 @@ impl Node {
             spare: replica.is_none(),
             life: replica.and_then(|replica| replica.origin).map(|origin| origin.life()),
             clock: self.clock.last().max(Timestamp::from_wall(now.wall)),
+            wall_ahead_ms: self.wall_ahead_ms(),
             waiting_for: self.boot.as_ref().map(|boot| boot.waiting_for(&self.view, self.me)).unwrap_or_default(),
             covered: replica.map(|replica| replica.covered).unwrap_or_default(),
             stable: self.stability.stable(),
@@ -109,6 +113,16 @@ impl Node {
         }
     }
 
+    /// With two others at least, the median of what they say: one wrong clock does not move it.
+    fn wall_ahead_ms(&self) -> Option<i64> {
+        let mut ahead: Vec<i64> = self.walls.values().map(|theirs| -theirs).collect();
+        ahead.sort_unstable();
+        (ahead.len() >= 2).then(|| {
+            let (low, high) = (ahead[(ahead.len() - 1) / 2], ahead[ahead.len() / 2]);
+            if low > 0 { low } else { high.min(0) }
+        })
+    }
+
     /// Whether no live peer lacks a write of this node.
     #[must_use]
     pub fn drained(&self) -> bool {
@@ -133,6 +147,14 @@ impl Node {
             .collect();
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         entries
+    }
+
+    /// Loses an entry as a bug or a bit flip would: for tests of what mends it.
+    #[doc(hidden)]
+    pub fn lose(&self, key: &[u8]) {
+        if let Some(replica) = &self.replica {
+            replica.table().remove_if(key, crate::placement::hash::key_hash(key), |_| true);
+        }
     }
 
     /// Checks what must hold at every step.

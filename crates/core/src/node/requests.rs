@@ -10,7 +10,7 @@ use crate::effect::{Effect, Effects};
 use crate::id::NodeId;
 use crate::input::RequestId;
 use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
-use crate::node::{Node, random};
+use crate::node::Node;
 use crate::placement::hash::key_hash;
 use crate::replication::replica::Incoming;
 use crate::request::acks::Unacked;
@@ -23,12 +23,10 @@ use crate::wire::request::{Action, Outcome, Refusal, Reply, Request};
 
 impl Node {
     pub(super) fn on_request(&mut self, now: Now, id: RequestId, request: Request, effects: &mut Effects) {
-        let taken = self.clock.follow(now.wall);
-        let write_id = request.action.is_write().then(|| WriteId { taken, nonce: random(&mut self.rng) });
         // Answer a little before the client gives up.
         let margin = (request.deadline / 10).min(Duration::from_millis(50));
         let deadline = now.monotonic + request.deadline.saturating_sub(margin);
-        self.take(now, pending(Source::Client(id), request, deadline, write_id), effects);
+        self.take(now, pending(Source::Client(id), request, deadline, None), effects);
     }
 
     pub(super) fn on_forward(&mut self, now: Now, from: NodeId, forward: Forward, effects: &mut Effects) {

@@ -8,7 +8,7 @@ use crate::node::{Node, random};
 use crate::placement::hash::key_hash;
 use crate::request::pending::{Attempt, Pending, Source};
 use crate::time::Now;
-use crate::wire::message::{Forward, Message};
+use crate::wire::message::{Forward, Message, WriteId};
 use crate::wire::request::{Action, Outcome, Refusal, Reply};
 
 /// A node that did not answer in time is tried last for so many attempt time-outs.
@@ -131,6 +131,11 @@ impl Node {
         let acceptable = self.clock.acceptable(now.wall, self.config.cluster.clock_drift_max);
         let base = self.clock.follow(now.wall).max(pending.request.context.greatest().min(acceptable));
         let not_after = is_write.then(|| base.later_by(patience));
+        if is_write && pending.write_id.is_none() {
+            // Only a write that is sent to another node can be tried twice, so only that one needs a name.
+            let nonce = random(&mut self.rng);
+            pending.write_id = Some(WriteId { taken: self.clock.last(), nonce });
+        }
         let request = crate::wire::request::Request { deadline: left, ..pending.request.clone() };
         let attempt = if is_write { patience } else { left };
         let forward = Forward {

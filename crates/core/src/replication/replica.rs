@@ -16,7 +16,7 @@ use crate::placement::hash::key_hash;
 use crate::placement::view::View;
 use crate::replication::lives::{Lives, Standing};
 use crate::replication::stability::Stability;
-use crate::replication::sync::Before;
+use crate::replication::sync::{Before, Kind};
 use crate::replication::window::{Window, WindowWrite};
 use crate::replication::{Shared, Visible, belongs, is_closed};
 use crate::table::Table;
@@ -248,15 +248,19 @@ impl Replica {
         }
     }
 
-    /// Takes a chunk of a sync, as its target; returns how many entries were dropped because a full pass did not name
-    /// them although the source, before the walk, had them or greater versions.
-    pub fn on_sync_chunk(&mut self, chunk: &SyncChunk, full: bool, before: &Before) -> u64 {
+    /// Takes a chunk of a sync, as its target; returns how many entries were dropped because a pass that names all keys
+    /// did not name them although the source, before the walk, had them or greater versions.
+    pub fn on_sync_chunk(&mut self, chunk: &SyncChunk, kind: Kind, before: &Before) -> u64 {
         // Settled at the end of the step: what is stable leaves the window again.
         self.window.merge_floor(&chunk.floor.0, chunk.floor.1);
         self.raise_horizon(chunk.horizon);
         for entry in &chunk.entries {
+            let reflected = match kind {
+                Kind::Missing | Kind::Full => self.covers(&entry.version),
+                Kind::Replacing => entry.version.timestamp <= self.horizon,
+            };
             if let Some(payload) = &entry.payload
-                && !self.covers(&entry.version)
+                && !reflected
             {
                 let left_out = Context { stable: entry.version.timestamp, ..Context::default() };
                 self.put(Incoming {
@@ -268,17 +272,22 @@ impl Replica {
                 });
             }
         }
-        if full { self.drop_unnamed(chunk, before) } else { 0 }
+        if kind.names_all() { self.drop_unnamed(chunk, kind, before) } else { 0 }
     }
 
-    fn drop_unnamed(&self, chunk: &SyncChunk, before: &Before) -> u64 {
+    fn drop_unnamed(&self, chunk: &SyncChunk, kind: Kind, before: &Before) -> u64 {
         let named: BTreeSet<&[u8]> = chunk.entries.iter().map(|entry| &entry.key[..]).collect();
         let closed: BTreeMap<NodeId, _> = before.closed.iter().map(|closed| (closed.node, *closed)).collect();
         let mut dropped = 0;
         for entry in self.table().range(chunk.from, chunk.next) {
             let version = self.table().version(&entry);
-            let source_had =
-                before.vector.covers(&version) || (before.recovered && is_closed(&closed, &version.origin));
+            let source_had = match kind {
+                Kind::Missing => false,
+                Kind::Full => {
+                    before.vector.covers(&version) || (before.recovered && is_closed(&closed, &version.origin))
+                }
+                Kind::Replacing => version.timestamp <= before.horizon,
+            };
             if source_had && !named.contains(entry.key()) {
                 let same = |held: &Entry| self.table().version(held) == version;
                 dropped += u64::from(self.table().remove_if(entry.key(), key_hash(entry.key()), same));
@@ -288,7 +297,7 @@ impl Replica {
     }
 
     /// A pass is complete.
-    pub fn on_synced(&mut self, source: Life, before: &Before, full: bool) {
+    pub fn on_synced(&mut self, source: Life, before: &Before, kind: Kind) {
         let (view, shard) = (self.shared.view.clone(), self.shared.shard);
         let own = |origin: &Origin| belongs(origin, &view, shard);
         for (vector, target) in [(&before.vector, &mut self.applied), (&before.seen, &mut self.seen)] {
@@ -300,7 +309,7 @@ impl Replica {
             self.learn(*life);
         }
         self.lives.on_synced(source, &before.lives);
-        if full && before.recovered {
+        if kind == Kind::Full && before.recovered {
             self.recovered = true;
         }
         if self.recovered && before.recovered {

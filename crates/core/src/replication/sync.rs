@@ -11,6 +11,30 @@ use crate::id::{Life, NodeId};
 use crate::time::Instant;
 use crate::wire::message::{ClosedLives, SyncChunk};
 
+/// What a pass brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// What the target lacks.
+    Missing,
+    /// That, and every key is named: absence is told for all that the source's vector covers.
+    Full,
+    /// Everything, whatever the target's vector says: the net under a bug (design 8.4). The greater version stays, and
+    /// absence is told only for what lies at or below the source's horizon, so that neither side can take from the
+    /// other what it alone holds.
+    Replacing,
+}
+
+impl Kind {
+    /// Whether every key is named.
+    #[must_use]
+    pub fn names_all(self) -> bool {
+        match self {
+            Self::Missing => false,
+            Self::Full | Self::Replacing => true,
+        }
+    }
+}
+
 /// A pass at its target.
 #[derive(Debug, Clone)]
 pub struct Pass {
@@ -18,8 +42,8 @@ pub struct Pass {
     pub id: u64,
     /// The source's life; a pass does not survive it.
     pub source: Life,
-    /// Whether absence is named.
-    pub full: bool,
+    /// What it brings.
+    pub kind: Kind,
     /// Where the next chunk begins.
     pub from: u64,
     /// When it was asked for.
@@ -41,6 +65,8 @@ pub struct Pass {
 pub struct Before {
     /// Its vector.
     pub vector: VersionVector,
+    /// Its horizon.
+    pub horizon: Timestamp,
     /// Its `seen`.
     pub seen: VersionVector,
     /// The lives that it had fenced.
@@ -54,11 +80,11 @@ pub struct Before {
 impl Pass {
     /// A pass that has not begun.
     #[must_use]
-    pub fn new(id: u64, source: Life, full: bool, covered: Timestamp, now: Instant) -> Self {
+    pub fn new(id: u64, source: Life, kind: Kind, covered: Timestamp, now: Instant) -> Self {
         Self {
             id,
             source,
-            full,
+            kind,
             from: 0,
             asked_at: now,
             asks: 1,
@@ -83,6 +109,7 @@ impl Pass {
     pub fn note_first(&mut self, chunk: &SyncChunk) -> &Before {
         self.first.get_or_insert_with(|| Before {
             vector: chunk.vector.clone(),
+            horizon: chunk.horizon,
             seen: chunk.seen.clone(),
             lives: chunk.lives.clone(),
             closed: chunk.closed.clone(),

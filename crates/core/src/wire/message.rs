@@ -11,6 +11,7 @@ use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
 use crate::id::{Life, NodeId, Origin, ViewId};
 use crate::table::value::Value;
+use crate::time::WallTime;
 use crate::wire::request::{Reply, Request};
 
 /// What every message carries.
@@ -53,8 +54,10 @@ pub enum Message {
     Ack(Ack),
     /// What a replica has in all.
     Status(Status),
-    /// What is known of everyone's `covered`.
+    /// What is known of everyone's `covered`, and the sender's wall clock.
     Gossip {
+        /// The sender's wall clock, for comparison only.
+        wall: WallTime,
         /// The greatest `covered` timestamp heard of each member.
         covered: Vec<(NodeId, Timestamp)>,
     },

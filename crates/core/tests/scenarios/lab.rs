@@ -30,6 +30,7 @@ pub(crate) struct Lab {
     /// What was sent, for scenarios that deliver it again.
     pub(crate) sent: Vec<(usize, usize, Envelope)>,
     now_ms: u64,
+    skews_ms: BTreeMap<usize, u64>,
     starts: u64,
     addresses: Vec<Address>,
     queue: VecDeque<(usize, usize, Envelope)>,
@@ -50,6 +51,7 @@ impl Lab {
             cut: BTreeSet::new(),
             sent: Vec::new(),
             now_ms: 0,
+            skews_ms: BTreeMap::new(),
             starts: 0,
             addresses,
             queue: VecDeque::new(),
@@ -67,6 +69,11 @@ impl Lab {
 
     pub(crate) fn now(&self) -> Now {
         Now { monotonic: Instant(self.now_ms * 1000), wall: WallTime(EPOCH_MS + self.now_ms) }
+    }
+
+    /// Sets a node's wall clock ahead.
+    pub(crate) fn skew(&mut self, at: usize, ms: u64) {
+        self.skews_ms.insert(at, ms);
     }
 
     /// Starts a node with nothing in memory.
@@ -90,7 +97,8 @@ impl Lab {
     }
 
     pub(crate) fn step(&mut self, at: usize, input: Input) {
-        let now = self.now();
+        let mut now = self.now();
+        now.wall.0 += self.skews_ms.get(&at).copied().unwrap_or_default();
         let Some(node) = &mut self.nodes[at] else { return };
         let mut effects = Effects::new();
         node.step(now, input, &mut effects);

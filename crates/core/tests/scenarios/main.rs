@@ -273,3 +273,30 @@ fn at_rest_nothing_is_kept() {
         assert_eq!((report.window_writes, report.tombstones, report.floor.0), (0, 0, 0));
     }
 }
+
+/// 8.4: what differs although the vectors say that it cannot is mended from both sides, and nobody's write is lost by it.
+#[test]
+fn a_difference_that_cannot_be_is_mended() {
+    let mut lab = Lab::new(2, 2);
+    for key in ["a", "b", "c"] {
+        lab.put(0, key, "1", &empty());
+    }
+    lab.run(1000);
+    lab.node(0).lose(b"a");
+    lab.node(1).lose(b"b");
+    lab.run(2000);
+    for at in 0..2 {
+        assert_eq!(lab.node(at).dump().len(), 3);
+        assert!(lab.events.iter().any(|event| *event == (at, Event::DigestMismatch(lab.node(1 - at).id()))));
+    }
+}
+
+/// 4.2: a node whose wall clock is not like the others' is told by what it hears, and only that one is.
+#[test]
+fn the_one_wrong_wall_clock_is_known() {
+    let mut lab = Lab::new(4, 2);
+    lab.skew(2, 90_000);
+    lab.run(2000);
+    let ahead: Vec<_> = (0..4).map(|at| lab.node(at).report(lab.now()).wall_ahead_ms.unwrap()).collect();
+    assert_eq!(ahead, [0, 0, 90_000, 0]);
+}

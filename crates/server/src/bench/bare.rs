@@ -11,14 +11,12 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::bench::args::BareArgs;
-
-/// Room for a head, as in a node.
-const HEAD_BYTES_MAX: usize = 96 << 10;
+use crate::http::connection;
 
 /// The bodies of all answers.
 struct Bodies {
@@ -41,7 +39,7 @@ async fn run(args: &BareArgs) -> anyhow::Result<Infallible> {
     let listener = TcpListener::bind(args.bind).await?;
     let bodies =
         Arc::new(Bodies { put: body(args.put_body_bytes.unwrap_or(args.body_bytes)), other: body(args.body_bytes) });
-    let builder = Arc::new(builder());
+    let builder = Arc::new(connection::builder());
     let mut stdout = std::io::stdout();
     writeln!(stdout, "listening on {}", listener.local_addr()?)?;
     stdout.flush()?;
@@ -50,14 +48,6 @@ async fn run(args: &BareArgs) -> anyhow::Result<Infallible> {
         socket.set_nodelay(true)?;
         tokio::spawn(serve(socket, Arc::clone(&builder), Arc::clone(&bodies)));
     }
-}
-
-/// The protocols and their limits, as in a node.
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).pipeline_flush(true).max_buf_size(HEAD_BYTES_MAX);
-    builder.http1().header_read_timeout(None);
-    builder
 }
 
 async fn serve(socket: TcpStream, builder: Arc<Builder<TokioExecutor>>, bodies: Arc<Bodies>) {

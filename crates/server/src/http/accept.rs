@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::http::App;
-use crate::http::connection::{self, TOO_MANY};
+use crate::http::connection;
+use crate::http::fixed::TOO_MANY;
 
 /// Connections beyond the limit on which nodes and probes are still served, and others told to come back.
 const SURPLUS_MAX: usize = 1024;

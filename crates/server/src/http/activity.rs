@@ -3,15 +3,9 @@
 //! Hyper's own timer would cost one registration per request; this costs a clock reading and a store, and one timer per
 //! connection that rarely fires.
 
-use std::io;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::settings::HttpLimits;
 
@@ -27,8 +21,8 @@ pub(crate) struct Activity {
     head: AtomicU64,
     /// Whether it is HTTP/2, where bytes come without a head.
     is_h2: AtomicBool,
-    /// What is said on the socket when hyper has let go of it, if anything.
-    last_word: OnceLock<&'static [u8]>,
+    /// Whether a response's body was a raw value, which may end in anything.
+    has_raw: AtomicBool,
 }
 
 /// A request is being answered; dropped when it is.
@@ -54,7 +48,7 @@ impl Activity {
             progress: AtomicU64::new(0),
             head: AtomicU64::new(1),
             is_h2: AtomicBool::new(false),
-            last_word: OnceLock::new(),
+            has_raw: AtomicBool::new(false),
         }
     }
 
@@ -68,10 +62,14 @@ impl Activity {
         Busy(Arc::clone(self))
     }
 
-    /// Says something on the socket when hyper lets go of it.
-    pub(crate) fn leave_word(&self, word: &'static [u8]) {
-        // A second word would follow a first that already ends the connection.
-        let _ = self.last_word.set(word);
+    /// A response is a raw value.
+    pub(crate) fn on_raw(&self) {
+        self.has_raw.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a response's body was a raw value.
+    pub(crate) fn has_raw(&self) -> bool {
+        self.has_raw.load(Ordering::Relaxed)
     }
 
     /// Judges the connection.
@@ -100,7 +98,8 @@ impl Activity {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn on_read(&self) {
+    /// Bytes were read.
+    pub(crate) fn on_read(&self) {
         let now = self.now();
         self.progress.store(now, Ordering::Relaxed);
         if self.busy.load(Ordering::Relaxed) == 0
@@ -111,7 +110,8 @@ impl Activity {
         }
     }
 
-    fn on_write(&self) {
+    /// Bytes were written.
+    pub(crate) fn on_write(&self) {
         self.progress.store(self.now(), Ordering::Relaxed);
     }
 }
@@ -120,74 +120,5 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.progress.store(self.0.now(), Ordering::Relaxed);
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A socket whose activity is watched.
-pub(crate) struct Watched {
-    socket: TcpStream,
-    activity: Arc<Activity>,
-}
-
-impl Watched {
-    /// Watches a socket.
-    pub(crate) fn new(socket: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { socket, activity }
-    }
-
-    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if result.is_ready() {
-            self.activity.on_write();
-        }
-        result
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        if let Some(word) = self.activity.last_word.get() {
-            // Best effort: a client that sends a head byte by byte may or may not read.
-            let _ = self.socket.try_write(word);
-        }
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        // The stream's own way: after a partial read it waits for readiness without asking the kernel again.
-        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.activity.on_read();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write(cx, buf);
-        self.wrote(result)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        self.wrote(result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

@@ -1,16 +1,19 @@
 //! Bodies of requests: read within limits of size, time and memory, and parsed.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::http::errors::Failure;
 
@@ -18,6 +21,8 @@ use crate::http::errors::Failure;
 const BUDGET_BYTES: usize = 24 << 20;
 /// Bodies up to this size are not counted: large ones must not keep small ones waiting.
 const SMALL_BYTES: usize = 32 << 10;
+/// Large bodies are gathered in pieces of this size.
+const PIECE_BYTES: usize = 64 << 10;
 /// How long a body waits for room before it is refused with 503, and how often it looks.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 const ROOM_INTERVAL: Duration = Duration::from_millis(20);
@@ -66,6 +71,7 @@ impl Drop for Held<'_> {
 pub(crate) async fn read(
     budget: &BodyBudget,
     body: Incoming,
+    version: Version,
     bytes_max: usize,
     time_max: Duration,
 ) -> Result<Held<'_>, Failure> {
@@ -75,42 +81,74 @@ pub(crate) async fn read(
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
     }
-    match timeout(time_max, collect(budget, body, bytes_max)).await {
-        Ok(result) => result,
-        Err(_) => Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time").closing()),
+    let collect = collect(budget, body, bytes_max);
+    let result = match version {
+        Version::HTTP_2 => timeout(time_max, collect).await.ok(),
+        _ => in_time(time_max, collect).await,
+    };
+    match result {
+        Some(result) => result,
+        None => Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time").closing()),
     }
+}
+
+/// A time-out for bodies of HTTP/1 that costs no timer where the body came along with the head: hyper hands it over
+/// between the first poll and the second. Should there be no second, the connection's own watch, which polls it again in
+/// good time, brings it about.
+async fn in_time<T>(time_max: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let end = Instant::now() + time_max;
+    let mut future = pin!(future);
+    let (mut has_waited, mut timer) = (false, None);
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        if !std::mem::replace(&mut has_waited, true) {
+            return Poll::Pending;
+        }
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }
 
 async fn collect(budget: &BodyBudget, mut body: Incoming, bytes_max: usize) -> Result<Held<'_>, Failure> {
     let mut held = Held { bytes: Bytes::new(), budget, counted: 0 };
-    let stated = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
-    let longest = stated.map_or(bytes_max, |bytes| bytes.min(bytes_max));
-    let mut whole = Vec::new();
+    // Pieces of one size, which the allocator gives out again and again: a growing buffer would leave holes behind.
+    let mut pieces: Vec<Vec<u8>> = Vec::new();
+    let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Failure::bad("Failed to parse request body").closing())?.into_data() else {
+        let Ok(mut data) = frame.map_err(|_| Failure::bad("Failed to parse request body").closing())?.into_data()
+        else {
             continue;
         };
-        if held.bytes.len() + whole.len() + data.len() > bytes_max {
+        length += data.len();
+        if length > bytes_max {
             return Err(too_large(bytes_max));
         }
-        // Most bodies come in one piece, which need not be copied.
-        if held.bytes.is_empty() && whole.is_empty() {
-            held.make_room(data.len()).await?;
+        // Most bodies come in one frame, which need not be copied.
+        if length == data.len() {
+            held.make_room(length).await?;
             held.bytes = data;
             continue;
         }
-        let first = std::mem::take(&mut held.bytes);
-        let needed = whole.len() + first.len() + data.len();
-        if needed > whole.capacity() {
-            let room = needed.max(2 * whole.capacity()).min(longest.max(needed));
-            held.make_room(room).await?;
-            whole.reserve_exact(room - whole.len());
+        if pieces.is_empty() {
+            pieces.push(std::mem::take(&mut held.bytes).into());
         }
-        whole.extend_from_slice(&first);
-        whole.extend_from_slice(&data);
+        while !data.is_empty() {
+            let room = pieces.last().map_or(0, |piece| piece.capacity() - piece.len());
+            if room == 0 {
+                held.make_room((pieces.len() + 1) * PIECE_BYTES).await?;
+                pieces.push(Vec::with_capacity(PIECE_BYTES));
+                continue;
+            }
+            let part = data.split_to(room.min(data.len()));
+            pieces.last_mut().expect("it has room").extend_from_slice(&part);
+        }
     }
-    if !whole.is_empty() {
-        held.bytes = whole.into();
+    if !pieces.is_empty() {
+        held.make_room(pieces.len() * PIECE_BYTES + length).await?;
+        held.bytes = pieces.concat().into();
     }
     Ok(held)
 }

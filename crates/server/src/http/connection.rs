@@ -1,8 +1,10 @@
 //! One connection from its first byte to its end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
@@ -15,8 +17,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::http::App;
-use crate::http::activity::{Activity, Verdict, Watched};
+use crate::http::activity::{Activity, Verdict};
+use crate::http::fixed::TOO_SLOW;
 use crate::http::service;
+use crate::http::socket::Watched;
 
 /// Room for a head: more than the limit of headers, so that hyper need not cut in with an answer of its own.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -26,20 +30,11 @@ const H2_STREAMS_MAX: u32 = 256;
 const H2_WINDOW_BYTES: u32 = 256 << 10;
 /// How long an idle connection that was asked to end may take for it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Said on a connection whose request's head took too long.
-const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: 101\r\n\
-connection: close\r\ncausal-context: \r\n\r\n\
-{\"error\":\"The request's header did not arrive in time\",\"message\":\"Request error\",\"causal-context\":{}}";
-/// Said on a connection beyond every limit.
-pub(crate) const TOO_MANY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\
-retry-after: 1\r\nconnection: close\r\ncausal-context: \r\n\r\n\
-{\"error\":\"Unable to satisfy request\",\"message\":\"Too many connections\",\"causal-context\":{}}";
 
 /// The protocols and their limits.
 pub(crate) fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).pipeline_flush(true).max_buf_size(HEAD_BYTES_MAX);
+    builder.http1().timer(TokioTimer::new()).max_buf_size(HEAD_BYTES_MAX);
     builder.http1().header_read_timeout(None);
     builder
         .http2()
@@ -68,14 +63,19 @@ pub(crate) async fn serve(
         let (app, activity) = (Arc::clone(&service_app), Arc::clone(&service_activity));
         async move { Ok::<_, Infallible>(service::answer(&app, &activity, surplus, request).await) }
     });
-    let io = TokioIo::new(Watched::new(socket, Arc::clone(&activity)));
-    let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+    let (socket, cork) = Watched::new(socket, Arc::clone(&activity));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     let (mut draining, mut closing) = (false, false);
     let mut look = pin!(sleep(app.limits.header_timeout.min(app.limits.idle_timeout)));
     loop {
         tokio::select! {
             biased;
-            result = connection.as_mut() => {
+            result = poll_fn(|cx| match (connection.as_mut().poll(cx), cork.poll_drain(cx)) {
+                (Poll::Ready(result), _) => Poll::Ready(result),
+                (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
+                (Poll::Pending, Poll::Ready(Ok(())) | Poll::Pending) => Poll::Pending,
+            }) => {
+                cork.pull();
                 if let Err(error) = result {
                     tracing::debug!(%error, "connection ended");
                 }
@@ -89,7 +89,7 @@ pub(crate) async fn serve(
                 let after = match activity.judge(&app.limits) {
                     Verdict::Fine(after) => after,
                     Verdict::HeadTooSlow => {
-                        activity.leave_word(TOO_SLOW);
+                        cork.last_word(TOO_SLOW);
                         return;
                     }
                     Verdict::Idle if closing => return,
@@ -101,21 +101,6 @@ pub(crate) async fn serve(
                 };
                 look.as_mut().reset(tokio::time::Instant::now() + after);
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fixed_answers_have_the_length_they_state() {
-        for answer in [TOO_SLOW, TOO_MANY] {
-            let text = std::str::from_utf8(answer).unwrap();
-            let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
-            serde_json::from_str::<serde_json::Value>(body).unwrap();
         }
     }
 }

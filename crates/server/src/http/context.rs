@@ -80,6 +80,10 @@ impl Merger {
             return Err(malformed(&format!("more than {CONTEXTS_PER_REQUEST_MAX} contexts in one request")));
         }
         let context = token::decode(token, self.cluster).map_err(|error| malformed(&error.to_string()))?;
+        if self.count == 1 {
+            self.context = context;
+            return Ok(());
+        }
         let mut merged = self.context.clone();
         merged.merge(&context);
         if merged.entries.len() > CONTEXT_ENTRIES_MAX {

@@ -47,5 +47,10 @@ fn reasons(app: &App) -> Vec<String> {
     if !report.recovered {
         reasons.push("it has not recovered: it does not hold yet what its shard holds".to_owned());
     }
+    let drift_max = app.driver.cluster.clock_drift_max.as_millis();
+    if let Some(ahead) = report.wall_ahead_ms.filter(|ahead| u128::from(ahead.unsigned_abs()) > drift_max) {
+        let (far, side) = (ahead.unsigned_abs(), if ahead > 0 { "ahead of" } else { "behind" });
+        reasons.push(format!("its wall clock is {far} ms {side} the other nodes': set it right"));
+    }
     reasons
 }

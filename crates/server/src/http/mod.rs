@@ -5,9 +5,10 @@
 pub(crate) mod accept;
 mod activity;
 mod body;
-mod connection;
+pub(crate) mod connection;
 mod context;
 mod errors;
+mod fixed;
 mod health;
 mod json;
 mod keys;
@@ -17,6 +18,7 @@ mod raw;
 pub(crate) mod reply;
 mod service;
 mod shards;
+mod socket;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -45,7 +45,7 @@ pub(crate) async fn prepare<'a>(
     let mut merger = Merger::new(app.driver.fingerprint);
     let mut wrong = merger.add_headers(&head.headers).err();
     let limits = &app.limits;
-    let body = match body::read(&app.budget, body, limits.body_bytes, limits.body_timeout).await {
+    let body = match body::read(&app.budget, body, head.version, limits.body_bytes, limits.body_timeout).await {
         Ok(body) => body,
         Err(failure) => {
             return Err(failure.respond(&head.method, &token::encode(&merger.context, app.driver.fingerprint)));

@@ -22,6 +22,9 @@ const NODE: HeaderName = HeaderName::from_static("precede-node");
 const LOST: HeaderName = HeaderName::from_static("precede-lost");
 const REPEAT: HeaderName = HeaderName::from_static("precede-repeat");
 
+/// The type of all bodies but raw values.
+pub(crate) const JSON: &str = "application/json";
+
 /// Headers that a response usually has, hyper's own included: room is made for them once.
 const HEADERS: usize = 8;
 
@@ -48,7 +51,7 @@ pub(crate) fn empty(status: StatusCode) -> Response {
 
 /// A response with a body of JSON.
 pub(crate) fn json(status: StatusCode, body: Bytes, token: &str) -> Response {
-    with_type(status, body, HeaderValue::from_static("application/json"), token)
+    with_type(status, body, HeaderValue::from_static(JSON), token)
 }
 
 /// A response with a body of any type.
@@ -68,7 +71,7 @@ pub(crate) fn add_served(app: &App, response: &mut Response, served: &Served) {
     let headers = response.headers_mut();
     headers.insert(NODE, by_other.map_or_else(|| app.own_name.clone(), |address| visible(&address)));
     if let Some(version) = &served.version {
-        headers.insert(VERSION, visible(&version_text(version)));
+        headers.insert(VERSION, version_value(version));
     }
     if let Some(acks) = served.acks {
         headers.insert(ACKS, HeaderValue::from(acks));
@@ -94,16 +97,27 @@ pub(crate) fn visible(text: &str) -> HeaderValue {
     })
 }
 
-/// A version as clients see it: opaque, equal for equal writes.
-fn version_text(version: &Version) -> String {
+/// A version as clients see it: opaque, equal for equal writes. Written by hand: it is on every response.
+fn version_value(version: &Version) -> HeaderValue {
     let origin = &version.origin;
-    format!(
-        "{:x}-{:016x}-{:x}-{:x}.{:x}.{:x}",
+    let numbers = [
         version.timestamp.0,
         origin.node.0,
         origin.start.0,
-        origin.view.epoch,
+        u64::from(origin.view.epoch),
         origin.view.activation.0,
-        origin.view.coordinator.0
-    )
+        origin.view.coordinator.0,
+    ];
+    let mut text = Vec::with_capacity(numbers.len() * 17);
+    for (at, number) in numbers.into_iter().enumerate() {
+        if at > 0 {
+            text.push(b'-');
+        }
+        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+        for digit in (0..digits).rev() {
+            let nibble = usize::try_from((number >> (digit * 4)) & 0xf).expect("four bits fit");
+            text.push(b"0123456789abcdef"[nibble]);
+        }
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("hexadecimal digits are visible ASCII")
 }

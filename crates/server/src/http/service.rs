@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
@@ -11,7 +12,7 @@ use crate::http::App;
 use crate::http::activity::Activity;
 use crate::http::errors::{Failure, unknown_path, wrong_method};
 use crate::http::prepare::header_token;
-use crate::http::reply::Response;
+use crate::http::reply::{self, Response};
 use crate::http::{health, keys, shards};
 use crate::peer;
 
@@ -62,7 +63,11 @@ pub(crate) async fn answer(app: &App, activity: &Arc<Activity>, surplus: bool, r
         let failure = Failure::unavailable(format!("this node has reached its limit of {what}")).closing();
         return failure.respond(&head.method, &header_token(app, &head));
     }
-    route(app, &head, body).await
+    let response = route(app, &head, body).await;
+    if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {
+        activity.on_raw();
+    }
+    response
 }
 
 async fn route(app: &App, head: &Parts, body: Incoming) -> Response {

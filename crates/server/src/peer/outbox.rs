@@ -153,7 +153,7 @@ fn weight(message: &Message) -> usize {
         Message::Swim(packet) => packet.len(),
         Message::Ack(ack) => 8 * ack.beyond.len(),
         Message::Status(status) => 64 * (status.applied.len() + status.seen.len() + status.lives.len()),
-        Message::Gossip { covered } => 16 * covered.len(),
+        Message::Gossip { covered, .. } => 16 * covered.len(),
         Message::SyncPull(pull) => 64 * pull.have.len(),
         Message::Hello { .. } | Message::Welcome { .. } | Message::Superseded { .. } => 0,
     };
