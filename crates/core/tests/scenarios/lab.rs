@@ -21,6 +21,14 @@ use precede_core::wire::request::{Action, Outcome, Reply, Request};
 
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
+/// Something that happened, in the order it did.
+pub(crate) enum Happening {
+    /// A node sent a message: its place in [`Lab::sent`], and whether it is lost.
+    Sent(usize, bool),
+    /// A node told of an event: its place in [`Lab::events`].
+    Told(usize),
+}
+
 pub(crate) struct Lab {
     pub(crate) view: View,
     pub(crate) nodes: Vec<Option<Node>>,
@@ -29,7 +37,9 @@ pub(crate) struct Lab {
     pub(crate) cut: BTreeSet<(usize, usize)>,
     /// What was sent, for scenarios that deliver it again.
     pub(crate) sent: Vec<(usize, usize, Envelope)>,
-    now_ms: u64,
+    /// What happened, with its time.
+    pub(crate) story: Vec<(u64, Happening)>,
+    pub(crate) now_ms: u64,
     skews_ms: BTreeMap<usize, u64>,
     starts: u64,
     addresses: Vec<Address>,
@@ -50,6 +60,7 @@ impl Lab {
             events: Vec::new(),
             cut: BTreeSet::new(),
             sent: Vec::new(),
+            story: Vec::new(),
             now_ms: 0,
             skews_ms: BTreeMap::new(),
             starts: 0,
@@ -107,8 +118,10 @@ impl Lab {
             match effect {
                 Effect::Send { to, envelope } => {
                     if let Some(to) = self.index(to) {
+                        let lost = self.cut.contains(&(at, to));
+                        self.story.push((self.now_ms, Happening::Sent(self.sent.len(), lost)));
                         self.sent.push((at, to, (*envelope).clone()));
-                        if !self.cut.contains(&(at, to)) {
+                        if !lost {
                             self.queue.push_back((at, to, *envelope));
                         }
                     }
@@ -116,7 +129,10 @@ impl Lab {
                 Effect::Reply { id, reply } => {
                     assert!(self.replies.insert(id.0, *reply).is_none(), "a request is answered once");
                 }
-                Effect::Event(event) => self.events.push((at, event)),
+                Effect::Event(event) => {
+                    self.story.push((self.now_ms, Happening::Told(self.events.len())));
+                    self.events.push((at, event));
+                }
                 Effect::Stop => self.nodes[at] = None,
             }
         }
@@ -190,7 +206,8 @@ impl Lab {
         self.events.iter().any(|(_, event)| test(event))
     }
 
-    fn index(&self, node: NodeId) -> Option<usize> {
+    /// Which node it is.
+    pub(crate) fn index(&self, node: NodeId) -> Option<usize> {
         self.addresses.iter().position(|address| address.node_id() == node)
     }
 }

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod lab;
+mod names;
+mod script;
 
 use lab::{Lab, is_write_frame, value};
 use precede_core::causality::context::Context;
