@@ -24,8 +24,27 @@ pub enum Causality {
 /// Parker et al., *Detection of Mutual Inconsistency in Distributed Systems* (1983). Merging is the entry-wise
 /// maximum: commutative, associative, idempotent.
 #[derive(Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "Wire")]
 pub struct VersionVector {
     entries: Vec<(Origin, Timestamp)>,
+}
+
+/// A vector as it comes from a peer: whatever reads it relies on its order, so that is checked first.
+#[derive(Deserialize)]
+#[serde(rename = "VersionVector")]
+struct Wire {
+    entries: Vec<(Origin, Timestamp)>,
+}
+
+impl TryFrom<Wire> for VersionVector {
+    type Error = &'static str;
+
+    fn try_from(wire: Wire) -> Result<Self, Self::Error> {
+        match wire.entries.is_sorted_by(|one, next| one.0 < next.0) {
+            true => Ok(Self { entries: wire.entries }),
+            false => Err("a version vector whose entries are not in the order of their origins"),
+        }
+    }
 }
 
 impl Clone for VersionVector {

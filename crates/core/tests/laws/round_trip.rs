@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use precede_core::causality::context::Context;
+use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::token;
-use precede_core::id::{Life, ShardId};
+use precede_core::id::{Life, NodeId, ShardId, ViewId};
+use precede_core::limits::{CONTENT_TYPE_BYTES_MAX, KEY_BYTES_MAX};
 use precede_core::table::value::Value;
 use precede_core::time::WallTime;
-use precede_core::wire::codec;
+use precede_core::wire::codec::{self, CodecError};
 use precede_core::wire::message::{
     Ack, ClosedLives, Envelope, Forward, Frame, Message, Status, StreamWrite, SyncChunk, SyncEntry, SyncPayload,
     SyncPull, WriteId,
 };
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply, Request, WriteConcern};
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 
@@ -210,6 +212,33 @@ fn envelope() -> impl Strategy<Value = Envelope> {
         .prop_map(|(cluster, view, from, life, clock, body)| Envelope { cluster, view, from, life, clock, body })
 }
 
+/// The table stores the lengths of keys and types in few bits: what is longer must not come that far.
+#[test]
+fn a_key_or_type_beyond_its_limit_is_refused() {
+    let forward = |key: usize, content_type: usize| {
+        let key = Bytes::from(vec![b'k'; key]);
+        let value = Value { content_type: Some("t".repeat(content_type)), bytes: Bytes::new() };
+        let context = Context::default();
+        let deadline = Duration::from_secs(1);
+        let request = Request { action: Action::Put { key, value }, context, wait: None, concern: None, deadline };
+        let forward = Forward {
+            id: 1,
+            hops: 1,
+            not_after: None,
+            write_id: None,
+            repeat_of: Timestamp::ZERO,
+            attempt: deadline,
+            request,
+        };
+        let view = ViewId { epoch: 0, activation: Timestamp::ZERO, coordinator: NodeId(1) };
+        let body = Message::Forward(forward);
+        codec::encode(&Envelope { cluster: 1, view, from: NodeId(1), life: None, clock: Timestamp::ZERO, body })
+    };
+    assert!(codec::decode(&forward(KEY_BYTES_MAX, CONTENT_TYPE_BYTES_MAX)).is_ok());
+    assert_eq!(codec::decode(&forward(KEY_BYTES_MAX + 1, 1)), Err(CodecError::Malformed));
+    assert_eq!(codec::decode(&forward(1, CONTENT_TYPE_BYTES_MAX + 1)), Err(CodecError::Malformed));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -239,6 +268,28 @@ proptest! {
         if let Ok(other) = codec::decode(&bytes) {
             prop_assert_eq!(codec::decode(&codec::encode(&other)).unwrap(), other);
         }
+    }
+
+    /// Whoever reads a vector relies on its order: one that is out of order would seem to lack what it has.
+    #[test]
+    fn a_vector_out_of_order_is_refused(
+        pull in pull(),
+        entries in btree_map(any_origin(), any_timestamp(), 2..6),
+        envelope in envelope(),
+        swap in any::<prop::sample::Index>(),
+    ) {
+        let pull = SyncPull { have: entries.into_iter().collect(), ..pull };
+        let entries: Vec<_> = pull.have.iter().map(|(origin, timestamp)| (*origin, timestamp)).collect();
+        let mut disordered = entries.clone();
+        let at = swap.index(entries.len() - 1);
+        disordered.swap(at, at + 1);
+        let bytes = codec::encode(&Envelope { body: Message::SyncPull(pull), ..envelope }).to_vec();
+        let (good, bad) = (postcard::to_allocvec(&entries).unwrap(), postcard::to_allocvec(&disordered).unwrap());
+        let place = bytes.windows(good.len()).position(|window| window == good).unwrap();
+        let mut damaged = bytes.clone();
+        damaged[place..place + good.len()].copy_from_slice(&bad);
+        prop_assert!(codec::decode(&bytes).is_ok());
+        prop_assert_eq!(codec::decode(&damaged), Err(CodecError::Malformed));
     }
 
     #[test]
