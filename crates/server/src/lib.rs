@@ -9,6 +9,7 @@
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
 //! | `dev`, `commands` | a cluster on this machine for trying; single operations |
+//! | `fuzzing` | entrances for the fuzz targets |
 //! | `bench` | a load generator, and the bare server it is compared with |
 
 mod bench;
@@ -18,6 +19,8 @@ mod commands;
 mod dev;
 mod driver;
 mod events;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod logging;
 mod peer;

@@ -4,7 +4,7 @@
 
 pub(crate) mod accept;
 mod activity;
-mod body;
+pub(crate) mod body;
 pub(crate) mod connection;
 mod context;
 mod errors;
@@ -12,13 +12,16 @@ mod fixed;
 mod health;
 mod json;
 mod keys;
-mod params;
+pub(crate) mod params;
 mod prepare;
 mod raw;
 pub(crate) mod reply;
 mod service;
 mod shards;
 mod socket;
+
+pub(crate) use crate::http::context::Merger;
+pub(crate) use crate::http::json::Object;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

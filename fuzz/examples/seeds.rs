@@ -1,0 +1,174 @@
+//! Writes the seeds that nobody can write by hand, as the code now encodes them: one message of each kind that three nodes
+//! send one another over a short life, and tokens. To be run in `fuzz/` when an encoding has changed:
+//! `cargo run --example seeds`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::time::Duration;
+
+use bytes::Bytes;
+use precede_core::causality::context::Context;
+use precede_core::causality::hlc::Timestamp;
+use precede_core::causality::token;
+use precede_core::causality::version_vector::VersionVector;
+use precede_core::config::Config;
+use precede_core::effect::{Effect, Effects};
+use precede_core::id::{Address, NodeId, Origin, ViewId};
+use precede_core::input::{Input, RequestId};
+use precede_core::node::Node;
+use precede_core::placement::view::View;
+use precede_core::table::value::Value;
+use precede_core::time::{Instant, Now, WallTime};
+use precede_core::wire::codec;
+use precede_core::wire::message::{Envelope, Message};
+use precede_core::wire::request::{Action, Outcome, Request, WriteConcern};
+use precede_fuzz::sealed;
+
+/// Three nodes, two of which share a shard, and what they have sent.
+struct Trio {
+    view: View,
+    nodes: Vec<Node>,
+    now_ms: u64,
+    asked: u64,
+    queue: VecDeque<(NodeId, Envelope)>,
+    sent: BTreeMap<String, Bytes>,
+}
+
+impl Trio {
+    fn new() -> Self {
+        let addresses: Vec<_> =
+            (1..=5).map(|at| Address::parse(&format!("n{at}:80"), None).expect("it is an address")).collect();
+        let view = View::bootstrap(&addresses, 2).expect("five make two shards");
+        let mut trio =
+            Self { view, nodes: Vec::new(), now_ms: 0, asked: 0, queue: VecDeque::new(), sent: BTreeMap::new() };
+        trio.nodes = addresses.iter().map(|address| trio.start(address.clone())).collect();
+        trio
+    }
+
+    fn start(&self, address: Address) -> Node {
+        Node::new(Config::new(address, self.view.clone(), self.now_ms), self.now())
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic: Instant(self.now_ms * 1000), wall: WallTime(1_700_000_000_000 + self.now_ms) }
+    }
+
+    fn step(&mut self, at: usize, input: Input) {
+        let mut effects = Effects::new();
+        let now = self.now();
+        self.nodes[at].step(now, input, &mut effects);
+        for effect in effects {
+            if let Effect::Send { to, envelope } = effect {
+                self.sent.entry(kind(&envelope.body)).or_insert_with(|| codec::encode(&envelope));
+                self.queue.push_back((to, *envelope));
+            }
+        }
+    }
+
+    fn run(&mut self, ms: u64) {
+        for _ in 0..ms / 5 {
+            self.now_ms += 5;
+            for at in 0..self.nodes.len() {
+                self.step(at, Input::Tick);
+            }
+            while let Some((to, envelope)) = self.queue.pop_front() {
+                if let Some(at) = self.nodes.iter().position(|node| node.id() == to) {
+                    self.step(at, Input::Message(Box::new(envelope)));
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, at: usize, action: Action) {
+        self.asked += 1;
+        let request = Request {
+            action,
+            context: context(2),
+            wait: Some(Duration::from_millis(50)),
+            concern: Some(WriteConcern::Majority),
+            deadline: Duration::from_secs(1),
+        };
+        self.step(at, Input::Request { id: RequestId(self.asked), request });
+        self.run(200);
+    }
+}
+
+/// Tells messages apart that ought to have a seed each.
+fn kind(message: &Message) -> String {
+    match message {
+        Message::Frame(frame) => format!("frame-{}", frame.writes.len().min(2)),
+        Message::Ack(ack) => format!("ack-{}", ack.gap),
+        Message::SyncChunk(chunk) => format!("sync-chunk-{}", chunk.entries.len().min(2)),
+        Message::Forward(forward) => match forward.request.action {
+            Action::Get { .. } => "forward-get".to_owned(),
+            Action::Put { .. } => "forward-put".to_owned(),
+            Action::Delete { .. } => "forward-delete".to_owned(),
+            Action::Count { .. } => "forward-count".to_owned(),
+        },
+        Message::ForwardReply { reply, .. } => match &reply.outcome {
+            Outcome::Found(_) => "reply-found".to_owned(),
+            Outcome::Absent => "reply-absent".to_owned(),
+            Outcome::Written { .. } => "reply-written".to_owned(),
+            Outcome::Deleted { .. } => "reply-deleted".to_owned(),
+            Outcome::Counted(_) => "reply-counted".to_owned(),
+            Outcome::Refused(_) => "reply-refused".to_owned(),
+        },
+        Message::Hello { .. } => "hello".to_owned(),
+        Message::Welcome { .. } => "welcome".to_owned(),
+        Message::Status(status) => format!("status-{}", status.closed.len()),
+        Message::Gossip { .. } => "gossip".to_owned(),
+        Message::SyncPull(_) => "sync-pull".to_owned(),
+        Message::Swim(_) => "swim".to_owned(),
+        Message::Superseded { .. } => "superseded".to_owned(),
+    }
+}
+
+fn context(entries: u64) -> Context {
+    let view = ViewId { epoch: 0, activation: Timestamp::ZERO, coordinator: NodeId(9) };
+    let start = Timestamp(1_700_000_000_000 << 16);
+    let entry = |node| (Origin { view, node: NodeId(node), start }, Timestamp(start.0 + node));
+    Context { view: Some(view), stable: start, entries: (0..entries).map(entry).collect::<VersionVector>() }
+}
+
+fn messages() -> BTreeMap<String, Bytes> {
+    let mut trio = Trio::new();
+    trio.run(500);
+    let keys: Vec<_> = (0..4).map(|n| Bytes::from(format!("key{n}"))).collect();
+    for key in &keys {
+        trio.ask(0, Action::Put { key: key.clone(), value: Value::json("1") });
+        let text = Value { content_type: Some("text/plain".to_owned()), bytes: Bytes::from_static(b"\xff") };
+        trio.ask(2, Action::Put { key: key.clone(), value: text });
+        trio.ask(1, Action::Get { key: key.clone() });
+    }
+    for shard in trio.view.clone().shards() {
+        trio.ask(0, Action::Count { shard: shard.id });
+    }
+    let address = trio.view.shards()[0].replicas[1].clone();
+    let at = trio.nodes.iter().position(|node| node.id() == address.node_id()).expect("it is one of them");
+    trio.nodes[at] = trio.start(address);
+    for key in &keys {
+        trio.ask(2, Action::Delete { key: key.clone() });
+        trio.ask(1, Action::Get { key: key.clone() });
+    }
+    trio.run(1000);
+    trio.sent
+}
+
+fn main() -> std::io::Result<()> {
+    for (kind, bytes) in messages() {
+        let length = u16::try_from(bytes.len()).expect("they are short").to_le_bytes();
+        // Half a heartbeat passes after it.
+        fs::write(format!("seeds/peer_step/{kind}"), [&length[..], &[25], &bytes[..]].concat())?;
+        fs::write(format!("seeds/peer_frame/{kind}"), bytes)?;
+    }
+    for entries in [0, 1, 3] {
+        let token = token::encode(&context(entries), sealed::CLUSTER);
+        let content = sealed::content(&token).expect("it is a token");
+        fs::write(format!("seeds/context_token/raw-{entries}"), [b"\x00", token.as_bytes()].concat())?;
+        fs::write(format!("seeds/context_token/sealed-{entries}"), [b"\x01", &content[..]].concat())?;
+        fs::write(format!("seeds/context_json/one-{entries}"), [b"{\"token\":\"@\"}\n", &content[..]].concat())?;
+        let list = b"[{\"token\":\"@\"}, null, {\"more\":1, \"token\":\"@\"}]\n";
+        fs::write(format!("seeds/context_json/list-{entries}"), [list, &content[..]].concat())?;
+    }
+    Ok(())
+}
