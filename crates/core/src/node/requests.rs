@@ -61,13 +61,11 @@ impl Node {
             pending.forward_at = None;
         } else if self.answer_from_table(now, &pending, effects) {
             return;
-        } else if self.owns(&pending.request.action) {
+        } else if self.owns(&pending.request.action) && self.has_life() {
             self.clock.receive(pending.request.context.greatest());
-            if self.has_life() {
-                let (patience, forward_after) = self.patience(&pending);
-                pending.local_until = Some((now.monotonic + patience).min(pending.deadline));
-                pending.forward_at = forward_after.map(|after| now.monotonic + after);
-            }
+            let (patience, forward_after) = self.patience(&pending);
+            pending.local_until = Some((now.monotonic + patience).min(pending.deadline));
+            pending.forward_at = forward_after.map(|after| now.monotonic + after);
         }
         let (waiting, forwarded) = self.pending.counts();
         let (limit, used, what) = match pending.local_until {

@@ -42,7 +42,9 @@ impl Node {
         if pending.from_future {
             return self.await_time(now, pending, effects);
         }
-        if self.answer_from_table(now, &pending, effects) {
+        // What came before this node had a life could not be held against its clock then.
+        let judged = pending.local_until.is_some() || self.judge(now, &pending.request).is_none();
+        if judged && self.answer_from_table(now, &pending, effects) {
             return None;
         }
         if pending.local_until.is_some_and(|until| until <= now.monotonic) {

@@ -44,7 +44,7 @@ pub(crate) struct Lab {
     starts: u64,
     addresses: Vec<Address>,
     queue: VecDeque<(usize, usize, Envelope)>,
-    replies: BTreeMap<u64, Reply>,
+    pub(crate) replies: BTreeMap<u64, Reply>,
     next: u64,
 }
 

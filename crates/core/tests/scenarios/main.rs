@@ -12,7 +12,7 @@ use precede_core::causality::context::Context;
 use precede_core::event::Event;
 use precede_core::input::Input;
 use precede_core::wire::message::Message;
-use precede_core::wire::request::{Outcome, Refusal};
+use precede_core::wire::request::{Action, Outcome, Refusal, Request};
 
 fn empty() -> Context {
     Context::default()
@@ -181,6 +181,41 @@ fn a_life_starts_above_its_former_ones() {
     lab.run(500);
     let life = lab.node(0).report(lab.now()).life.unwrap();
     assert!(life.start > written.version.unwrap().timestamp);
+}
+
+/// 4.2: a context from the far future moves no clock, though it came before the node had a life to judge it by.
+#[test]
+fn a_node_that_starts_is_not_set_forward_by_a_context() {
+    let mut lab = Lab::new(4, 2);
+    lab.run(300);
+    let key = lab.key_of(0, "k");
+    let elsewhere = lab.put(2, &lab.key_of(2, "x"), "1", &empty());
+    let origin = elsewhere.version.unwrap().origin;
+    let far = lab.node(1).report(lab.now()).clock.later_by(std::time::Duration::from_secs(86_400));
+    let context = Context { entries: [(origin, far)].into_iter().collect(), ..Context::default() };
+    lab.crash(0);
+    lab.start(0);
+    for peer in 1..4 {
+        lab.cut(0, peer);
+    }
+    for (id, action) in [
+        (1_000, Action::Get { key: key.clone().into() }),
+        (1_001, Action::Put { key: key.into(), value: precede_core::table::value::Value::json("1") }),
+    ] {
+        let deadline = std::time::Duration::from_secs(3);
+        let request = Request { action, context: context.clone(), wait: None, concern: None, deadline };
+        lab.step(0, Input::Request { id: precede_core::input::RequestId(id), request });
+    }
+    lab.run(200);
+    lab.heal();
+    lab.run(4_000);
+    for at in 0..4 {
+        let report = lab.node(at).report(lab.now());
+        assert!(report.met && report.clock < far, "{at}: {report:?}");
+    }
+    for id in [1_000, 1_001] {
+        assert!(matches!(lab.replies[&id].outcome, Outcome::Refused(_)), "{:?}", lab.replies[&id]);
+    }
 }
 
 /// 10.4: a write that died with its only holder leaves contexts that are satisfied once its life is closed, and say so.
