@@ -21,6 +21,8 @@ pub struct Config {
     pub seed: u64,
     /// Bytes that the window may hold before its oldest writes leave it (design 6.3).
     pub window_bytes_max: usize,
+    /// Entries in one chunk of a sync (design 8.3); at most [`limits::SYNC_CHUNK_ENTRIES_MAX`].
+    pub sync_chunk_entries: usize,
 }
 
 /// Settings that must be the same on all nodes.
@@ -80,7 +82,9 @@ impl Config {
     pub fn new(address: Address, bootstrap: View, seed: u64) -> Self {
         let cluster =
             ClusterConfig { name: format!("{:016x}", bootstrap.id.coordinator.0), ..ClusterConfig::default() };
-        Self { address, bootstrap, cluster, seed, window_bytes_max: limits::WINDOW_BYTES_DEFAULT }
+        let window_bytes_max = limits::WINDOW_BYTES_DEFAULT;
+        let sync_chunk_entries = limits::SYNC_CHUNK_ENTRIES_MAX;
+        Self { address, bootstrap, cluster, seed, window_bytes_max, sync_chunk_entries }
     }
 }
 

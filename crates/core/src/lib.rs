@@ -8,7 +8,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`id`], [`time`], [`limits`], [`config`] |
+//! | 0 | [`id`], [`time`], [`limits`], [`config`], [`planted`] |
 //! | 1 | [`causality`] |
 //! | 2 | [`table`], [`placement`] |
 //! | 3 | [`wire`] (and the values that travel on it: [`request`]'s vocabulary) |
@@ -25,6 +25,7 @@ pub mod limits;
 pub mod membership;
 pub mod node;
 pub mod placement;
+pub mod planted;
 pub mod reader;
 pub mod recovery;
 pub mod replication;

@@ -7,12 +7,14 @@
 //! | module | what |
 //! |---|---|
 //! | [`world`] | virtual time, machines, messages on their way, clients, faults in effect |
+//! | [`options`] | how a run is made, and what is left out of it |
 //! | [`faults`], [`mix`], [`shape`] | what is drawn from the seed: the schedule of faults and the cluster |
 //! | [`workload`] | keys, sessions, kept contexts |
 //! | [`oracle`], [`past`] | the omniscient record |
 //! | [`properties`] | what must hold, one file each |
 //! | [`history`] | what clients saw, for the judge that trusts nothing else |
 //! | [`runner`] | many seeds on several threads; a panic is a violation |
+//! | [`shorten`] | makes a failing run small enough to read |
 
 pub mod clock;
 pub mod dice;
@@ -21,12 +23,14 @@ pub mod history;
 pub mod machine;
 pub mod mix;
 pub mod network;
+pub mod options;
 pub mod oracle;
 pub mod past;
 pub mod properties;
 pub mod queue;
 pub mod runner;
 pub mod shape;
+pub mod shorten;
 pub mod trace;
 pub mod violation;
 pub mod workload;

@@ -3,16 +3,19 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use precede_core::planted::Planted;
 use precede_sim::mix::Mix;
-use precede_sim::runner::{self, Options};
+use precede_sim::options::{Less, Options, Strokes};
+use precede_sim::runner;
+use precede_sim::shorten::{self, RUNS_MAX};
 use precede_sim::trace::{LEGEND, Trace};
 use precede_sim::violation::Violation;
 
 /// Lines of the shortened trace of a failing seed.
 const SHORT_TRACE: usize = 60;
 
-/// Failing seeds for which a shortened trace is printed.
-const SHORT_TRACES_MAX: usize = 2;
+/// Failing seeds that are shortened, and the trace of which is printed.
+const SHORTENED_MAX: usize = 2;
 
 /// Runs clusters of Precede on virtual time, with faults, and checks what must hold.
 #[derive(Debug, Parser)]
@@ -56,7 +59,7 @@ enum Command {
     },
 }
 
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct How {
     /// The mix of faults; by default the seed says.
     #[arg(long)]
@@ -64,44 +67,55 @@ struct How {
     /// Simulated seconds, of which the last ten are quiet.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// A bug planted in every node; needs the feature `planted`.
+    #[arg(long)]
+    bug: Option<Planted>,
+    /// End after so many simulated seconds, with the faults of a run of --seconds.
+    #[arg(long)]
+    until: Option<u64>,
+    /// At most so many members.
+    #[arg(long)]
+    members: Option<usize>,
+    /// At most so many sessions.
+    #[arg(long)]
+    sessions: Option<usize>,
+    /// Only the faults of these numbers, or `none`.
+    #[arg(long)]
+    faults: Option<Strokes>,
 }
 
 impl From<How> for Options {
     fn from(how: How) -> Self {
-        Self { mix: how.mix, seconds: how.seconds }
+        let How { mix, seconds, bug, until, members, sessions, faults } = how;
+        Self { mix, seconds, bug, less: Less { until, members, sessions, faults } }
     }
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run { seeds, from, threads, how } => run(seeds, from, threads, how.into()),
-        Command::Replay { seed, how } => replay(seed, how.into()),
+        Command::Run { seeds, from, threads, how } => run(seeds, from, threads, &how.into()),
+        Command::Replay { seed, how } => replay(seed, &how.into()),
         Command::Digest { seed, how } => {
-            let (summary, _) = runner::run(seed, how.into(), Trace::Off);
+            let (summary, _) = runner::run(seed, &how.into(), Trace::Off);
             println!("{:016x}", summary.digest);
             code(summary.violations.is_empty())
         }
     }
 }
 
-fn run(seeds: u64, from: u64, threads: usize, options: Options) -> ExitCode {
+fn run(seeds: u64, from: u64, threads: usize, options: &Options) -> ExitCode {
     let report = |seed: u64, violations: &[Violation]| {
         for violation in violations {
             println!("seed {seed} ({}): {violation}", options.mix_of(seed));
         }
-        println!("  again: {}", command(seed, options));
+        println!("  again: {}", options.command(seed));
     };
     let totals = runner::run_many(from, seeds, threads, options, &report);
-    for seed in totals.failures.keys().take(SHORT_TRACES_MAX) {
-        println!("\nthe end of the trace of seed {seed}:");
-        if let (_, Trace::Keep { lines, .. }) = runner::run(*seed, options, Trace::keep(SHORT_TRACE)) {
-            for line in lines {
-                println!("{line}");
-            }
-        }
+    for seed in totals.failures.keys().take(SHORTENED_MAX) {
+        show_short(*seed, options);
     }
     for seed in totals.failures.keys() {
-        println!("failed: {}", command(*seed, options));
+        println!("failed: {}", options.command(*seed));
     }
     println!(
         "seeds={} steps={} operations={} writes_lost={} clocks_lost={} violations={}",
@@ -115,7 +129,23 @@ fn run(seeds: u64, from: u64, threads: usize, options: Options) -> ExitCode {
     code(totals.failures.is_empty())
 }
 
-fn replay(seed: u64, options: Options) -> ExitCode {
+/// Shows the smallest run found that fails as a seed does: the command, what it violates, and how it ends.
+fn show_short(seed: u64, options: &Options) {
+    println!("\nshortening seed {seed} in at most {RUNS_MAX} runs");
+    let Some(short) = shorten::shorten(seed, options) else { return };
+    println!("short: {}", short.options.command(seed));
+    for violation in &short.violations {
+        println!("  {violation}");
+    }
+    println!("the end of its trace:");
+    if let (_, Trace::Keep { lines, .. }) = runner::run(seed, &short.options, Trace::keep(SHORT_TRACE)) {
+        for line in lines {
+            println!("{line}");
+        }
+    }
+}
+
+fn replay(seed: u64, options: &Options) -> ExitCode {
     println!("{LEGEND}");
     let (summary, _) = runner::run(seed, options, Trace::Print);
     for violation in &summary.violations {
@@ -130,11 +160,6 @@ fn replay(seed: u64, options: Options) -> ExitCode {
         summary.violations.len()
     );
     code(summary.violations.is_empty())
-}
-
-fn command(seed: u64, options: Options) -> String {
-    let (mix, seconds) = (options.mix_of(seed), options.seconds);
-    format!("cargo run --release -p precede-sim -- replay --seed {seed} --mix {mix} --seconds {seconds}")
 }
 
 fn code(clean: bool) -> ExitCode {

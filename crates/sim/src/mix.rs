@@ -26,6 +26,10 @@ pub enum Mix {
     TinyWindow,
     /// One direction of one link is cut for the whole run.
     OneWayHeld,
+    /// One node is dead or stands still, or two replicas do not hear one another, for the whole run.
+    Held,
+    /// Nodes come back empty in bad company: cut off from their shard, or met by old messages.
+    Comebacks,
     /// All replicas of a shard lose their memory.
     TotalLoss,
     /// All of it.
@@ -34,7 +38,7 @@ pub enum Mix {
 
 impl Mix {
     /// All mixes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Calm,
         Self::Partitions,
         Self::Pauses,
@@ -44,6 +48,8 @@ impl Mix {
         Self::Clocks,
         Self::TinyWindow,
         Self::OneWayHeld,
+        Self::Held,
+        Self::Comebacks,
         Self::TotalLoss,
         Self::Everything,
     ];
@@ -67,6 +73,8 @@ impl Mix {
             Self::Clocks => "clocks",
             Self::TinyWindow => "tiny-window",
             Self::OneWayHeld => "one-way-held",
+            Self::Held => "held",
+            Self::Comebacks => "comebacks",
             Self::TotalLoss => "total-loss",
             Self::Everything => "everything",
         }
@@ -76,9 +84,21 @@ impl Mix {
     #[must_use]
     pub fn has_crashes(self) -> bool {
         match self {
-            Self::Crash | Self::Single | Self::Clocks | Self::TotalLoss | Self::Everything => true,
+            Self::Crash
+            | Self::Single
+            | Self::Clocks
+            | Self::Held
+            | Self::Comebacks
+            | Self::TotalLoss
+            | Self::Everything => true,
             Self::Calm | Self::Partitions | Self::Pauses | Self::Loss | Self::TinyWindow | Self::OneWayHeld => false,
         }
+    }
+
+    /// Whether the faults of this mix begin once and last for ever, so that the healthy rest must make progress.
+    #[must_use]
+    pub fn has_held_faults(self) -> bool {
+        matches!(self, Self::OneWayHeld | Self::Held)
     }
 
     /// Whether crashes never overlap, so that a write acknowledged on two replicas is never excused.

@@ -6,27 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
-use crate::mix::Mix;
+use precede_core::planted;
+
+use crate::options::Options;
 use crate::trace::Trace;
 use crate::violation::{Rule, Violation};
 use crate::world::{Summary, World};
-
-/// How to run.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// The mix; none: the seed says.
-    pub mix: Option<Mix>,
-    /// Simulated seconds of one run.
-    pub seconds: u64,
-}
-
-impl Options {
-    /// The mix of a seed.
-    #[must_use]
-    pub fn mix_of(&self, seed: u64) -> Mix {
-        self.mix.unwrap_or_else(|| Mix::of_seed(seed))
-    }
-}
 
 /// What many runs came to.
 #[derive(Debug, Default)]
@@ -70,12 +55,14 @@ fn quiet_panics() {
 
 /// Runs one seed.
 #[must_use]
-pub fn run(seed: u64, options: Options, trace: Trace) -> (Summary, Trace) {
+pub fn run(seed: u64, options: &Options, trace: Trace) -> (Summary, Trace) {
     quiet_panics();
-    let mut world = World::new(seed, options.mix_of(seed), options.seconds, trace);
+    planted::plant(options.bug);
+    let mut world = World::new(seed, options, trace);
     let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).is_err();
     let at = world.now();
     let (mut summary, trace) = world.summary();
+    planted::plant(None);
     if panicked {
         let what = LAST_PANIC.with(|last| last.borrow_mut().take()).unwrap_or_default();
         summary.violations.push(Violation { rule: Rule::Panic, at, what });
@@ -89,7 +76,7 @@ pub fn run_many(
     first: u64,
     count: u64,
     threads: usize,
-    options: Options,
+    options: &Options,
     failed: &(dyn Fn(u64, &[Violation]) + Sync),
 ) -> Totals {
     let next = AtomicU64::new(0);

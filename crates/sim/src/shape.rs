@@ -18,6 +18,8 @@ pub struct Shape {
     pub members: usize,
     /// Bytes of each node's window; none for the default.
     pub window_bytes_max: Option<usize>,
+    /// Entries in a chunk of a sync; none for the default, which no table of a run exceeds.
+    pub sync_chunk_entries: Option<usize>,
     /// How wrong each node's wall clock is.
     pub skews_ms: Vec<i64>,
     /// By how much all wall clocks rise once the cluster has met: so old it is.
@@ -32,10 +34,11 @@ impl Shape {
     /// # Panics
     /// If the drawn cluster makes no view, which is a mistake in here.
     #[must_use]
-    pub fn draw(mix: Mix, dice: &mut Dice) -> Self {
+    pub fn draw(mix: Mix, members_max: Option<usize>, dice: &mut Dice) -> Self {
         let (least, factor_least) = match mix {
             Mix::Single => (2, 2),
-            Mix::OneWayHeld => (3, 2),
+            Mix::OneWayHeld | Mix::Held => (3, 2),
+            Mix::Comebacks => (2, 2),
             Mix::Calm
             | Mix::Partitions
             | Mix::Pauses
@@ -48,7 +51,14 @@ impl Shape {
         };
         let small = dice.between(2, 12).min(dice.between(2, 12));
         let members = if dice.chance(60) { 1 } else { small }.max(least);
-        let factor = (*dice.pick(&[1, 2, 2, 2, 3, 3, 3, 4, 5])).clamp(factor_least, members);
+        let members = members_max.map_or(members, |most| members.min(most.max(1) as u64));
+        let factor = (*dice.pick(&[1, 2, 2, 2, 3, 3, 3, 4, 5])).max(factor_least).min(members);
+        // Where a link between two replicas is cut for good, a third makes it interesting, and a second shard more so.
+        let (members, factor) = match mix == Mix::Held && dice.chance(500) {
+            true => (members.max(6).min(members_max.map_or(u64::MAX, |most| most.max(1) as u64)), factor.max(3)),
+            false => (members, factor),
+        };
+        let factor = factor.min(members);
         let spares = u64::from(members < 12 && dice.chance(125));
         let address =
             |at: u64| Address::parse(&format!("10.0.0.{}:8080", at + 1), None).expect("it has a host and a port");
@@ -58,14 +68,15 @@ impl Shape {
         let view = View::bootstrap(&addresses[..members], factor).expect("the factor is within the members");
         let tiny = mix == Mix::TinyWindow || (mix == Mix::Everything && dice.chance(300));
         let window_bytes_max = tiny.then(|| usize::try_from(dice.between(200, 4000)).expect("a few bytes"));
+        let sync_chunk_entries = dice.chance(500).then(|| 8 + dice.index(12));
         let skew_ms_max = match mix {
             Mix::Clocks => 3_600_000,
-            Mix::Everything | Mix::Crash | Mix::Single | Mix::TotalLoss => 20_000,
-            Mix::Calm | Mix::Partitions | Mix::Pauses | Mix::Loss | Mix::TinyWindow | Mix::OneWayHeld => 50,
+            Mix::Everything | Mix::Crash | Mix::Single | Mix::Comebacks | Mix::TotalLoss => 20_000,
+            Mix::Calm | Mix::Partitions | Mix::Pauses | Mix::Loss | Mix::TinyWindow | Mix::OneWayHeld | Mix::Held => 50,
         };
         let skews_ms = addresses.iter().map(|_| if dice.chance(400) { dice.around(skew_ms_max) } else { 0 }).collect();
         let aged_by_ms = if dice.chance(500) { 150_000 } else { 0 };
-        Self { view, addresses, members, window_bytes_max, skews_ms, aged_by_ms, skew_ms_max }
+        Self { view, addresses, members, window_bytes_max, sync_chunk_entries, skews_ms, aged_by_ms, skew_ms_max }
     }
 
     /// Draws the usual quality of a link.
@@ -84,12 +95,18 @@ impl Shape {
                 let (loss, repeat, late) = (dice.below(100), dice.below(100), dice.below(10));
                 Quality { loss, repeat, late, reorder: dice.chance(500), ..quality }
             }
-            Mix::Crash | Mix::TotalLoss | Mix::Everything => {
+            Mix::Crash | Mix::Comebacks | Mix::TotalLoss | Mix::Everything => {
                 let delay = dice.between(100, 5_000);
                 let (repeat, late) = (dice.below(10), dice.below(5));
                 Quality { repeat, late, ..plain(delay, delay + dice.below(10_000)) }
             }
-            Mix::Partitions | Mix::Pauses | Mix::Single | Mix::Clocks | Mix::TinyWindow | Mix::OneWayHeld => {
+            Mix::Partitions
+            | Mix::Pauses
+            | Mix::Single
+            | Mix::Clocks
+            | Mix::TinyWindow
+            | Mix::OneWayHeld
+            | Mix::Held => {
                 let delay = if dice.chance(150) { dice.between(5_000, 40_000) } else { dice.between(100, 3_000) };
                 plain(delay, delay + dice.below(3_000))
             }

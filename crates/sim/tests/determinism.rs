@@ -3,11 +3,12 @@
 use std::process::Command;
 
 use precede_sim::mix::Mix;
-use precede_sim::runner::{Options, run};
+use precede_sim::options::Options;
+use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 fn digest(seed: u64, mix: Mix, trace: Trace) -> u64 {
-    run(seed, Options { mix: Some(mix), seconds: 14 }, trace).0.digest
+    run(seed, &Options::of(mix, 14), trace).0.digest
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! A few seeds of every mix: what the continuous check of every change can afford.
 
 use precede_sim::mix::Mix;
-use precede_sim::runner::{Options, run_many};
+use precede_sim::options::Options;
+use precede_sim::runner::run_many;
 
 fn clean(mix: Mix) {
-    let options = Options { mix: Some(mix), seconds: 16 };
-    let totals = run_many(1, 3, 1, options, &|_, _| {});
+    let totals = run_many(1, 3, 1, &Options::of(mix, 16), &|_, _| {});
     assert!(totals.failures.is_empty(), "{:#?}", totals.failures);
     assert!(totals.operations > 300, "{} operations test nothing", totals.operations);
 }
@@ -31,6 +31,8 @@ mixes! {
     clocks: Clocks,
     tiny_window: TinyWindow,
     one_way_held: OneWayHeld,
+    held: Held,
+    comebacks: Comebacks,
     total_loss: TotalLoss,
     everything: Everything,
 }

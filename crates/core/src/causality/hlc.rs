@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::planted::{self, Planted};
 use crate::time::WallTime;
 
 const LOGICAL_BITS: u32 = 16;
@@ -91,8 +92,16 @@ impl Hlc {
         self.last
     }
 
+    /// A life begins here, above all that was heard.
+    pub fn begin(&mut self, start: Timestamp) {
+        self.last = self.last.max(start);
+    }
+
     /// Takes note of a timestamp from elsewhere.
     pub fn receive(&mut self, timestamp: Timestamp) {
+        if planted::is(Planted::WallClockOrder) {
+            return;
+        }
         self.last = self.last.max(timestamp);
     }
 

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::id::{Life, NodeId};
 use crate::node::Node;
 use crate::node::recover::MISMATCHES;
+use crate::planted::{self, Planted};
 use crate::replication::lives::Standing;
 use crate::replication::stream::Outgoing;
 use crate::time::Now;
@@ -74,6 +75,7 @@ impl Node {
         }
         let life = Life { node: from, start };
         match self.learn(life, effects) {
+            Standing::Former if planted::is(Planted::FormerLifeAccepted) => {}
             Standing::Former => {
                 effects.push(Effect::Event(Event::FormerLifeRefused(life)));
                 let by = self.replica.as_ref().and_then(|replica| replica.lives.newest(from)).unwrap_or(start);
@@ -258,7 +260,8 @@ impl Node {
         }
         let kind = pass.kind;
         let before = pass.note_first(chunk).clone();
-        let dropped = replica.on_sync_chunk(chunk, kind, &before);
+        let lost = planted::is(Planted::HandOffLoses) && chunk.from > 0 && chunk.next.is_none();
+        let dropped = if lost { 0 } else { replica.on_sync_chunk(chunk, kind, &before) };
         for entry in &chunk.entries {
             if let Some(id) = entry.payload.as_ref().and_then(|payload| payload.write_id) {
                 self.write_ids.insert(id, entry.version);

@@ -87,9 +87,7 @@ impl Node {
         let me = config.address.node_id();
         let view = config.bootstrap.clone();
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ me.0);
-        let replica = view
-            .shard_of_member(me)
-            .map(|shard| Replica::new(me, &view, shard, random(&mut rng), config.window_bytes_max));
+        let replica = view.shard_of_member(me).map(|shard| Replica::new(&config, &view, shard, random(&mut rng)));
         let peers = replica.iter().flat_map(|replica| &replica.members).filter(|node| **node != me);
         let peers: BTreeMap<_, _> = peers.map(|node| (*node, Peer::default())).collect();
         let members: Vec<NodeId> = view.members().map(|(node, _, _)| node).collect();

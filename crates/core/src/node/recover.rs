@@ -7,6 +7,7 @@ use crate::effect::{Effect, Effects};
 use crate::event::Event;
 use crate::id::{Life, NodeId, Origin};
 use crate::node::{Node, random};
+use crate::planted::{self, Planted};
 use crate::replication::is_closed;
 use crate::replication::stream::Outgoing;
 use crate::replication::sync::{Kind, Pass};
@@ -49,7 +50,8 @@ impl Node {
         let safe = Timestamp::from_wall(now.wall).later_by(2 * self.config.cluster.clock_drift_max);
         let floor = self.clock.last().max(safe).later_by(Duration::from_millis(1));
         let start = floor.in_millisecond(random(&mut self.rng));
-        self.clock.receive(start);
+        self.clock.begin(start);
+        let start = if planted::is(Planted::OriginReused) { Timestamp(1) } else { start };
         let origin = Origin { view: self.view.id, node: self.me, start };
         replica.begin(origin);
         for peer in self.peers.values_mut() {
@@ -165,6 +167,9 @@ impl Node {
         let ahead = |origin: &Origin, there: Timestamp, here: Timestamp| {
             there > here.max(origin.start) && !is_closed(closed, origin) && !self.delivers(origin)
         };
+        if planted::is(Planted::RelayForgotten) {
+            return replica.lives.needs_sync_from(node, status, &replica.members);
+        }
         status.applied.iter().any(|(origin, there)| ahead(origin, there, replica.applied.get(origin)))
             || status
                 .seen

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use crate::causality::context::Context;
 use crate::causality::version::Version;
 use crate::effect::{Effect, Effects};
-use crate::id::NodeId;
+use crate::id::{NodeId, Origin};
 use crate::input::RequestId;
 use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
 use crate::node::Node;
 use crate::placement::hash::key_hash;
+use crate::planted::{self, Planted};
 use crate::replication::replica::Incoming;
 use crate::request::acks::Unacked;
 use crate::request::pending::{Pending, Source};
@@ -172,6 +173,9 @@ impl Node {
         let Some(replica) = &self.replica else { return false };
         let alone =
             || now.monotonic.since(self.started) >= self.config.cluster.recovery_timeout && !self.has_recovered_peer();
+        if planted::is(Planted::UnrecoveredAnswers) && !replica.recovered {
+            return true;
+        }
         replica.satisfies(context) && (replica.recovered || alone())
     }
 
@@ -235,6 +239,9 @@ impl Node {
         let visible = held.as_ref().is_some_and(|entry| !entry.is_tombstone());
         let lost = replica.names_lost(asked);
         let revealed = self.reveal(held.as_ref(), &mut context);
+        if value.is_none() && planted::is(Planted::DeleteRevealsNothing) {
+            context = asked.clone();
+        }
         if value.is_none() && !visible && satisfied {
             let reply = Reply { lost, ..self.reply(Outcome::Absent, context, revealed) };
             self.answer(source, reply, effects);
@@ -242,7 +249,7 @@ impl Node {
         }
         self.clock.receive(asked.greatest());
         let timestamp = self.clock.tick(now.wall);
-        if pending.not_after.is_some_and(|last| timestamp > last) {
+        if pending.not_after.is_some_and(|last| timestamp > last) && !planted::is(Planted::NotAfterIgnored) {
             self.refuse(source, asked.clone(), Refusal::TooLate, effects);
             return;
         }
@@ -259,7 +266,9 @@ impl Node {
         if let Some(id) = pending.write_id {
             self.write_ids.insert(id, version);
         }
-        context.add(&version);
+        if !planted::is(Planted::OwnDotForgotten) {
+            context.add(&version);
+        }
         self.progress = true;
         let outcome = match value {
             Some(_) => Outcome::Written { replaced: visible, concern_met: true },
@@ -347,6 +356,12 @@ impl Node {
     fn answer(&self, source: Source, mut reply: Reply, effects: &mut Effects) {
         reply.context.view = reply.context.view.max(Some(self.view.id));
         reply.context.prune(self.stability.stable());
+        if planted::is(Planted::UnsettledOriginDropped)
+            && let Some(replica) = &self.replica
+        {
+            let open = |origin: &Origin| replica.lives.newest(origin.node).is_none_or(|start| start <= origin.start);
+            reply.context.entries.retain(|origin, _| open(origin));
+        }
         self.hand_over(source, reply, effects);
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,10 +11,12 @@ use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
+use crate::config::Config;
 use crate::id::{Life, NodeId, Origin, ShardId};
 use crate::limits::{SYNC_CHUNK_BYTES_TARGET, SYNC_CHUNK_ENTRIES_MAX};
 use crate::placement::hash::key_hash;
 use crate::placement::view::View;
+use crate::planted::{self, Planted};
 use crate::replication::lives::{Lives, Standing};
 use crate::replication::stability::Stability;
 use crate::replication::sync::{Before, Kind};
@@ -51,6 +54,7 @@ pub struct Replica {
     pub horizon: Timestamp,
     graveyard: BTreeSet<(Timestamp, Bytes)>,
     window_bytes_max: usize,
+    sync_chunk_entries: usize,
     evicted: u64,
 }
 
@@ -72,11 +76,11 @@ pub struct Incoming<'a> {
 impl Replica {
     /// An empty replica of `shard`.
     #[must_use]
-    pub fn new(me: NodeId, view: &View, shard: ShardId, seed: u64, window_bytes_max: usize) -> Self {
+    pub fn new(config: &Config, view: &View, shard: ShardId, seed: u64) -> Self {
         let members = view.members().filter(|(_, _, of)| *of == shard).map(|(node, _, _)| node).collect();
         let visible = Visible::default().into();
         Self {
-            me,
+            me: config.address.node_id(),
             members,
             shared: Arc::new(Shared { view: view.clone(), shard, table: Table::new(seed), visible }),
             origin: None,
@@ -88,7 +92,8 @@ impl Replica {
             covered: view.id.activation,
             horizon: Timestamp::ZERO,
             graveyard: BTreeSet::new(),
-            window_bytes_max,
+            window_bytes_max: config.window_bytes_max,
+            sync_chunk_entries: config.sync_chunk_entries.min(SYNC_CHUNK_ENTRIES_MAX),
             evicted: 0,
         }
     }
@@ -104,19 +109,24 @@ impl Replica {
         self.lives.learn(origin.life());
         self.applied.advance(origin, origin.start);
         self.origin = Some(origin);
+        self.recovered |= planted::is(Planted::EmptinessCopied);
     }
 
     /// Whether a write is reflected in the table already. At a recovered replica closed lives are: all members agreed.
     #[must_use]
     pub fn covers(&self, version: &Version) -> bool {
-        self.applied.covers(version) || (self.recovered && is_closed(self.lives.closed(), &version.origin))
+        let covered = self.applied.covers(version) && !planted::is(Planted::LateCopyApplied);
+        covered || (self.recovered && is_closed(self.lives.closed(), &version.origin))
     }
 
     /// Whether an answer from the table is allowed under a context, whether recovered or not (design 7.2).
     #[must_use]
     pub fn satisfies(&self, context: &Context) -> bool {
         let (view, shard) = (&self.shared.view, self.shared.shard);
-        self.covered >= context.stable
+        if planted::is(Planted::ContextUnchecked) {
+            return true;
+        }
+        (self.covered >= context.stable || planted::is(Planted::OwnCoveredUnchecked))
             && context.entries.iter().all(|(origin, timestamp)| {
                 !belongs(origin, view, shard)
                     || self.applied.get(origin) >= timestamp
@@ -159,7 +169,7 @@ impl Replica {
         let origin = frame.origin;
         let mut beyond = Vec::new();
         let known = self.applied.get(&origin).max(origin.start);
-        let gap = known < frame.previous;
+        let gap = known < frame.previous && !planted::is(Planted::AppliedFirst);
         for write in &frame.writes {
             let version = Version { timestamp: write.timestamp, origin };
             if gap {
@@ -184,6 +194,9 @@ impl Replica {
     pub fn dependencies(&self, version: &Version, stable: Timestamp) -> Context {
         if version.timestamp <= stable {
             return Context { stable: version.timestamp, ..Context::default() };
+        }
+        if planted::is(Planted::DependenciesForgotten) {
+            return Context::default();
         }
         self.window.dependencies(version)
     }
@@ -211,7 +224,7 @@ impl Replica {
         let closed: BTreeMap<NodeId, _> = pull.closed.iter().map(|closed| (closed.node, *closed)).collect();
         let target_has = |version: &Version| pull.have.covers(version) || is_closed(&closed, &version.origin);
         let weigh = |entry: &Entry| entry.content_bytes() + 64;
-        let walk = self.table().walk(pull.from, SYNC_CHUNK_ENTRIES_MAX, SYNC_CHUNK_BYTES_TARGET, weigh);
+        let walk = self.table().walk(pull.from, self.sync_chunk_entries, SYNC_CHUNK_BYTES_TARGET, weigh);
         let mut entries = Vec::new();
         for entry in &walk.entries {
             let version = self.table().version(entry);
@@ -272,7 +285,8 @@ impl Replica {
                 });
             }
         }
-        if kind.names_all() { self.drop_unnamed(chunk, kind, before) } else { 0 }
+        let names = kind.names_all() && !planted::is(Planted::AbsenceUntold);
+        if names { self.drop_unnamed(chunk, kind, before) } else { 0 }
     }
 
     fn drop_unnamed(&self, chunk: &SyncChunk, kind: Kind, before: &Before) -> u64 {
@@ -351,18 +365,26 @@ impl Replica {
             if self.recovered { self.lives.covered(&self.members, &self.applied, activation) } else { activation };
         stability.hear(self.me, self.covered);
         if stability.advance() || !self.window.is_empty() {
-            self.window.settle(stability.stable());
+            let stable = match planted::is(Planted::WindowByOwnShard) {
+                true => stability.least(&self.members),
+                false => stability.stable(),
+            };
+            self.window.settle(stable);
         }
         self.evicted += self.window.evict(self.window_bytes_max);
         self.publish(stability.stable(), clock);
-        self.collect(stability.stable());
+        self.collect(stability.stable(), clock);
         std::mem::take(&mut self.evicted)
     }
 
     /// Drops tombstones at or below min(stable, own `covered`): then every replica has them, and no older write can still
     /// arrive. None while unrecovered. The horizon rises, visibly, before the tombstone goes.
-    fn collect(&mut self, stable: Timestamp) {
-        let bound = stable.min(self.covered);
+    fn collect(&mut self, stable: Timestamp, clock: Timestamp) {
+        let mut bound = stable.min(self.covered);
+        if planted::is(Planted::TombstonesByTimer) {
+            bound =
+                bound.max(Timestamp(clock.0.saturating_sub(Timestamp::ZERO.later_by(Duration::from_millis(500)).0)));
+        }
         if !self.recovered || self.graveyard.first().is_none_or(|first| first.0 > bound) {
             return;
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::causality::hlc::Timestamp;
 use crate::id::NodeId;
 use crate::placement::view::View;
+use crate::planted::{self, Planted};
 
 /// The greatest `covered` heard of each member, and the least of them.
 ///
@@ -35,10 +36,18 @@ impl Stability {
 
     /// Recomputes the stable timestamp; tells whether it rose.
     pub fn advance(&mut self) -> bool {
-        let least = self.covered.values().min().copied().unwrap_or_default();
+        let words = self.covered.values();
+        let least = if planted::is(Planted::PrunedByFastest) { words.max() } else { words.min() };
+        let least = least.copied().unwrap_or_default();
         let rose = least > self.stable;
         self.stable = self.stable.max(least);
         rose
+    }
+
+    /// The least word of these members.
+    #[must_use]
+    pub fn least(&self, members: &[NodeId]) -> Timestamp {
+        members.iter().filter_map(|node| self.covered.get(node)).min().copied().unwrap_or_default()
     }
 
     /// The cluster's stable timestamp.

@@ -8,6 +8,7 @@ use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::id::Origin;
+use crate::planted::{self, Planted};
 use crate::table::entry::Entry as TableEntry;
 use crate::wire::message::WriteId;
 
@@ -154,7 +155,9 @@ impl Window {
             }
             self.bytes -= write.bytes();
             self.count -= 1;
-            self.floor.merge(&write.dependencies);
+            if !planted::is(Planted::FloorForgotten) {
+                self.floor.merge(&write.dependencies);
+            }
             self.floor_at = self.floor_at.max(timestamp);
             let left = self.left.entry(origin).or_default();
             *left = (*left).max(timestamp);

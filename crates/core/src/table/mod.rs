@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::causality::version::Version;
+use crate::planted::{self, Planted};
 use crate::table::entry::Entry;
 use crate::table::origins::Origins;
 
@@ -103,7 +104,9 @@ impl Table {
             Slot::Occupied(mut slot) => {
                 let held = slot.get();
                 let stored = match entry.timestamp().cmp(&held.timestamp()) {
-                    std::cmp::Ordering::Equal => self.version(&entry) > self.version(held),
+                    std::cmp::Ordering::Equal => {
+                        self.version(&entry) > self.version(held) && !planted::is(Planted::TiesByReceiver)
+                    }
                     order @ (std::cmp::Ordering::Less | std::cmp::Ordering::Greater) => order.is_gt(),
                 };
                 if !stored {

@@ -8,6 +8,7 @@ use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::version::Version;
 use precede_core::causality::version_vector::Causality;
+use precede_core::config::Config;
 use precede_core::id::{Address, NodeId, Origin};
 use precede_core::placement::view::View;
 use precede_core::replication::replica::Replica;
@@ -26,9 +27,9 @@ static VIEW: LazyLock<View> = LazyLock::new(|| {
 /// A replica that has heard nothing, and its three peers.
 fn replica(seed: u64) -> (Replica, Vec<NodeId>) {
     let shard = &VIEW.shards()[0];
-    let me = shard.replicas[0].node_id();
+    let config = Config::new(shard.replicas[0].clone(), VIEW.clone(), seed);
     let peers = shard.replicas[1..].iter().map(Address::node_id).collect();
-    (Replica::new(me, &VIEW, shard.id, seed, 1 << 20), peers)
+    (Replica::new(&config, &VIEW, shard.id, seed), peers)
 }
 
 /// A write of a stream: which key, how much later than the one before, and whether it deletes.

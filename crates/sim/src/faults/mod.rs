@@ -2,7 +2,7 @@
 
 mod plan;
 
-pub use plan::plan;
+pub use plan::{Planned, plan};
 
 use crate::network::Quality;
 

@@ -8,16 +8,34 @@ use crate::shape::Shape;
 
 const SECOND: u64 = 1_000_000;
 
+/// A fault that is to come.
+#[derive(Debug, Clone, Copy)]
+pub struct Planned {
+    /// When.
+    pub at: u64,
+    /// What was drawn together has one number.
+    pub stroke: usize,
+    /// What.
+    pub fault: Fault,
+}
+
 /// Draws all faults between `start` and `end`, by time. What has not ended by then is ended by the world.
 #[must_use]
-pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> Vec<(u64, Fault)> {
-    let mut plan = Plan { shape, start, end, dice, faults: Vec::new() };
+pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> Vec<Planned> {
+    let mut plan = Plan { shape, start, end, dice, faults: Vec::new(), stroke: 0 };
     match mix {
         Mix::Calm | Mix::Single => {}
-        Mix::Partitions => plan.every(4 * SECOND, Plan::partition),
+        Mix::Partitions => {
+            plan.every(4 * SECOND, Plan::partition);
+            plan.every(10 * SECOND, Plan::part_two);
+            plan.every(10 * SECOND, Plan::slow);
+        }
         Mix::Pauses => plan.every(4 * SECOND, Plan::pause),
         Mix::Loss => plan.every(3 * SECOND, Plan::disturb),
-        Mix::Crash => plan.every(4 * SECOND, Plan::crash),
+        Mix::Crash => {
+            plan.every(4 * SECOND, Plan::crash);
+            plan.every(20 * SECOND, Plan::strand);
+        }
         Mix::Clocks => {
             plan.every(3 * SECOND, Plan::jump);
             plan.every(8 * SECOND, Plan::crash);
@@ -27,6 +45,12 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
             plan.every(8 * SECOND, Plan::pause);
         }
         Mix::OneWayHeld => plan.one_way_held(),
+        Mix::Held => plan.held(),
+        Mix::Comebacks => {
+            plan.every(6 * SECOND, Plan::strand);
+            plan.every(3 * SECOND, Plan::return_to_old_news);
+            plan.every(6 * SECOND, Plan::fall_silent);
+        }
         Mix::TotalLoss => {
             plan.every(12 * SECOND, Plan::lose_shard);
             plan.every(15 * SECOND, Plan::crash);
@@ -34,6 +58,9 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
         Mix::Everything => {
             plan.every(6 * SECOND, Plan::partition);
             plan.every(6 * SECOND, Plan::crash);
+            plan.every(15 * SECOND, Plan::strand);
+            plan.every(15 * SECOND, Plan::return_to_old_news);
+            plan.every(15 * SECOND, Plan::fall_silent);
             plan.every(9 * SECOND, Plan::pause);
             plan.every(7 * SECOND, Plan::disturb);
             plan.every(9 * SECOND, Plan::jump);
@@ -43,7 +70,7 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
         }
     }
     let mut faults = plan.faults;
-    faults.sort_by_key(|(time, _)| *time);
+    faults.sort_by_key(|planned| planned.at);
     faults
 }
 
@@ -52,13 +79,15 @@ struct Plan<'a> {
     start: u64,
     end: u64,
     dice: &'a mut Dice,
-    faults: Vec<(u64, Fault)>,
+    faults: Vec<Planned>,
+    stroke: usize,
 }
 
 impl Plan<'_> {
     fn every(&mut self, mean: u64, mut draw: impl FnMut(&mut Self, u64)) {
         let mut at = self.start + self.dice.below(mean);
         while at < self.end {
+            self.stroke += 1;
             draw(self, at);
             at += self.dice.wait(mean).max(1);
         }
@@ -66,7 +95,7 @@ impl Plan<'_> {
 
     fn add(&mut self, at: u64, fault: Fault) {
         if at < self.end {
-            self.faults.push((at, fault));
+            self.faults.push(Planned { at, stroke: self.stroke, fault });
         }
     }
 
@@ -108,7 +137,8 @@ impl Plan<'_> {
 
     fn lose_shard(&mut self, at: u64) {
         let some = self.dice.index(self.shape.members);
-        for node in self.shard_of(some) {
+        let lost = if self.dice.chance(150) { (0..self.shape.members).collect() } else { self.shard_of(some) };
+        for node in lost {
             let crash = at + self.dice.below(300_000);
             let back = at + 300_000 + self.dice.wait(SECOND);
             let skew_ms = self.dice.chance(200).then(|| self.dice.around(self.shape.skew_ms_max));
@@ -181,8 +211,127 @@ impl Plan<'_> {
         }
     }
 
+    /// Two replicas of a shard do not hear one another; what one writes reaches the other through a third.
+    fn part_two(&mut self, at: u64) {
+        let (one, other) = self.pair();
+        let length = self.dice.wait(4 * SECOND);
+        let hold = self.dice.chance(400);
+        for (from, to) in [(one, other), (other, one)] {
+            self.add(at, Fault::Cut { from, to, hold });
+            self.add(at + length, Fault::Mend { from, to });
+        }
+    }
+
+    /// A node's links, or one of them, are slow; nothing is lost.
+    fn slow(&mut self, at: u64) {
+        let (one, other) = self.pair();
+        let delay = *self.dice.pick(&[100_000, 500_000]);
+        let length = self.dice.wait(4 * SECOND);
+        let quality = Quality { delay_min: delay, delay_max: delay, loss: 0, repeat: 0, late: 0, reorder: false };
+        let whole = self.dice.chance(500);
+        for peer in (0..self.shape.addresses.len()).filter(|peer| *peer != one && (whole || *peer == other)) {
+            for (from, to) in [(one, peer), (peer, one)] {
+                self.add(at, Fault::Disturb { from, to, quality });
+                self.add(at + length, Fault::Settle { from, to });
+            }
+        }
+    }
+
+    /// A node comes back empty and is cut off from its shard before, while or after it takes over what the shard holds; other
+    /// shards still reach it.
+    fn strand(&mut self, at: u64) {
+        let node = self.dice.index(self.shape.members);
+        let back = self.crash_once(at, node);
+        let long = if self.dice.chance(200) { self.dice.between(10, 14) * SECOND } else { self.dice.wait(4 * SECOND) };
+        let cut = match self.dice.chance(200) {
+            true => at,
+            false => back + self.dice.below(120_000),
+        };
+        self.cut_off(node, cut, back + long);
+    }
+
+    /// A replica does not hear the others of its shard, and mostly is not heard by them either.
+    fn cut_off(&mut self, node: usize, cut: u64, mend: u64) {
+        let hold = self.dice.chance(300);
+        let both = self.dice.chance(700);
+        for peer in self.shard_of(node).into_iter().filter(|peer| *peer != node) {
+            let ways = [(peer, node), (node, peer)];
+            for (from, to) in ways.into_iter().take(if both { 2 } else { 1 }) {
+                self.add(cut, Fault::Cut { from, to, hold });
+                self.add(mend, Fault::Mend { from, to });
+            }
+        }
+    }
+
+    /// One direction between two replicas is cut and keeps its messages; the receiver has crashed when it is mended, and
+    /// comes back just when they arrive. What they tell of may have been deleted, and forgotten by all, meanwhile.
+    fn return_to_old_news(&mut self, at: u64) {
+        let (from, to) = self.pair();
+        let length = self.dice.between(1_500_000, 5_000_000);
+        let down = self.dice.between(1_000, 800_000);
+        let back = at + length;
+        let mend = (back + self.dice.below(150_000)).saturating_sub(self.dice.below(300_000));
+        self.add(at, Fault::Cut { from, to, hold: true });
+        self.add(back - down, Fault::Crash(to));
+        self.add(back, Fault::Restart { node: to, skew_ms: None });
+        self.add(mend.max(at), Fault::Mend { from, to });
+        if self.dice.chance(400) {
+            let (cut, long) = (back + self.dice.below(250_000), self.dice.between(2, 6) * SECOND);
+            self.cut_off(to, cut, cut + long);
+        }
+    }
+
+    /// A node dies while much of what it sends is lost: some replicas have writes of it beyond gaps that nobody can fill.
+    fn fall_silent(&mut self, at: u64) {
+        let node = self.dice.index(self.shape.members);
+        let dies = at + self.dice.between(200_000, 1_500_000);
+        let back = self.crash_once(dies, node);
+        let delay = self.dice.between(500, 30_000);
+        let loss = self.dice.between(300, 700);
+        let quality = Quality { delay_min: delay, delay_max: delay + 5_000, loss, repeat: 0, late: 0, reorder: false };
+        for to in self.shard_of(node).into_iter().filter(|to| *to != node) {
+            self.add(at, Fault::Disturb { from: node, to, quality });
+            self.add(back, Fault::Settle { from: node, to });
+        }
+    }
+
+    /// Two replicas of one shard, or, where a node is alone in its shard, any two members.
+    fn pair(&mut self) -> (usize, usize) {
+        let one = self.dice.index(self.shape.members);
+        let mut others = self.shard_of(one);
+        others.retain(|other| *other != one);
+        if others.is_empty() {
+            others = (0..self.shape.addresses.len()).filter(|other| *other != one).collect();
+        }
+        (one, if others.is_empty() { one } else { *self.dice.pick(&others) })
+    }
+
+    /// One node is dead or stands still, or two replicas do not hear one another, to the end; then another may hear none.
+    /// What the one is relayed may depend on what the other never gets.
+    fn held(&mut self) {
+        self.stroke += 1;
+        let at = self.start + self.dice.below(SECOND);
+        let (one, other) = self.pair();
+        match self.dice.below(4) {
+            0 => self.add(at, Fault::Crash(one)),
+            1 => self.add(at, Fault::Pause(one)),
+            _ => {
+                for (from, to) in [(one, other), (other, one)] {
+                    self.add(at, Fault::Cut { from, to, hold: false });
+                }
+                if self.dice.chance(600) {
+                    let shard = self.shard_of(one);
+                    let others: Vec<usize> = (0..self.shape.members).filter(|node| !shard.contains(node)).collect();
+                    let node = if others.is_empty() { one } else { *self.dice.pick(&others) };
+                    self.cut_off(node, at, u64::MAX);
+                }
+            }
+        }
+    }
+
     /// Cuts one direction between two members, in two of three cases of one shard, and never ends it.
     fn one_way_held(&mut self) {
+        self.stroke += 1;
         let from = self.dice.index(self.shape.members);
         let mut others = if self.dice.chance(667) { self.shard_of(from) } else { (0..self.shape.members).collect() };
         others.retain(|to| *to != from);

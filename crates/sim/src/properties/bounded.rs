@@ -26,6 +26,17 @@ pub fn node(report: &NodeReport, window_bytes_max: usize) -> Result<(), String> 
     Ok(())
 }
 
+/// Judges a node's clock: requests and peers must not have moved it beyond what the run's wall clocks explain.
+///
+/// # Errors
+/// Says where it stands.
+pub fn clock(report: &NodeReport, bound_ms: u64) -> Result<(), String> {
+    if report.clock.millis() <= bound_ms {
+        return Ok(());
+    }
+    Err(format!("the clock stands at {}, and nothing explains more than {bound_ms} ms", report.clock))
+}
+
 /// Judges the size of an issued context.
 ///
 /// # Errors

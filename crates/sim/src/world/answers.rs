@@ -36,6 +36,7 @@ impl World {
         let must = if self.clock_lost { live::Must::Not } else { pending.must };
         self.judge(Rule::Live, live::answer(must, &reply.outcome), about);
         self.judge(Rule::Causal, causal::context(&pending.request.context, &reply.context), about);
+        self.check_forged(id, &pending.request.context, &reply.outcome);
         self.judge(Rule::Bounded, bounded::context(reply.context.entries.len()), about);
         if pending.purpose == (Purpose::Probe { last: true }) && !self.clock_lost {
             self.judge(Rule::EmptyWindow, empty_window::context(&reply.context), about);
@@ -150,6 +151,9 @@ impl World {
         }
         if let Some(write) = self.learn(Sighting { version, key, value, issue: Some(issue) }) {
             self.oracle.writes[write.at()].acks = reply.acks;
+            if self.mix.has_held_faults() {
+                self.spreading.push_back((self.now, write));
+            }
             self.check_acks(id, key, write, reply.acks);
             self.oracle.extend(past, write);
         }

@@ -39,6 +39,7 @@ impl World {
         if !self.mix.has_crashes() {
             self.check_stable();
         }
+        self.check_spread();
         let may_crash = !self.crash_planned && self.now + 2 * SECOND < self.heal_at && self.now > 2 * SECOND;
         if self.mix.has_single_crashes_only() && may_crash && self.is_whole() {
             self.crash_planned = true;
@@ -54,6 +55,8 @@ impl World {
         let report = node.report(machine.clock.read(self.now));
         let window = self.shape.window_bytes_max.unwrap_or(precede_core::limits::WINDOW_BYTES_DEFAULT);
         self.judge(Rule::Bounded, bounded::node(&report, window), || letter(at).to_string());
+        let bound = self.clock_bound_ms();
+        self.judge(Rule::Bounded, bounded::clock(&report, bound), || letter(at).to_string());
         let (Some(shard), Some(holding)) = (self.machines[at].shard, self.holding(at)) else { return };
         self.learn_holding(&holding);
         let judgement = rule_a::check(&self.oracle, shard, &report.applied, &holding);

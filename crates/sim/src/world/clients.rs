@@ -33,6 +33,10 @@ impl World {
             self.ask_count(session, node);
             return;
         }
+        if self.dice.chance(10) {
+            self.ask_forged(session, node);
+            return;
+        }
         let (key, once) = self.workload.key(&mut self.dice);
         let kind = match self.dice.below(100) {
             _ if once && self.workload.is_unwritten(key) => {
@@ -178,6 +182,7 @@ impl World {
         let healthy = match self.mix {
             Mix::Calm => self.now > START + SECOND,
             Mix::OneWayHeld => self.now > START + 4 * SECOND && self.is_beside_the_cut(node, shard),
+            Mix::Held => self.now > START + 4 * SECOND && self.can_be_served(pending, shard),
             Mix::Partitions
             | Mix::Pauses
             | Mix::Loss
@@ -185,19 +190,11 @@ impl World {
             | Mix::Single
             | Mix::Clocks
             | Mix::TinyWindow
+            | Mix::Comebacks
             | Mix::TotalLoss
             | Mix::Everything => false,
         };
         if ample && healthy { Must::Healthy } else { Must::Not }
-    }
-
-    /// Whether a node can reach, both ways, a replica that hears all others of its shard. One direction is cut for good.
-    fn is_beside_the_cut(&self, node: usize, shard: precede_core::id::ShardId) -> bool {
-        let open = |one: usize, other: usize| self.network.is_open(one, other) && self.network.is_open(other, one);
-        let replicas: Vec<usize> =
-            (0..self.machines.len()).filter(|at| self.machines[*at].shard == Some(shard)).collect();
-        let hears_all = |replica: usize| replicas.iter().all(|from| self.network.is_open(*from, replica));
-        replicas.iter().any(|replica| open(node, *replica) && hears_all(*replica))
     }
 
     fn record(&mut self, pending: &mut Pending, session: usize, key: usize) {

@@ -2,7 +2,7 @@
 
 use precede_checker::Outcome as Learnt;
 
-use crate::faults::Fault;
+use crate::faults::{Fault, Planned};
 use crate::machine::Waiting;
 use crate::properties::live::Must;
 use crate::properties::no_lost_write;
@@ -12,10 +12,15 @@ use crate::violation::Rule;
 use crate::world::{MILLISECOND, SECOND, SLACK, World};
 
 impl World {
-    pub(super) fn enact(&mut self, fault: Fault) {
+    /// A planned fault takes effect.
+    pub(super) fn strike(&mut self, planned: Planned) {
         if self.trace.is_on() {
-            self.trace.line(self.now, format_args!("** {fault:?}"));
+            self.trace.line(self.now, format_args!("** fault {}: {:?}", planned.stroke, planned.fault));
         }
+        self.enact(planned.fault);
+    }
+
+    fn enact(&mut self, fault: Fault) {
         match fault {
             Fault::Crash(node) => self.crash(node),
             Fault::Restart { node, skew_ms } => self.boot(node, skew_ms),
@@ -137,6 +142,9 @@ impl World {
 
     /// A crash of the mix in which the next comes only when all is whole again.
     pub(super) fn crash_single(&mut self, at: usize) {
+        if self.trace.is_on() {
+            self.trace.line(self.now, format_args!("** {} crashes", letter(at)));
+        }
         self.enact(Fault::Crash(at));
         let down = self.dice.wait(2 * SECOND);
         self.queue.push(self.now + down, Event::ComeBack(at));

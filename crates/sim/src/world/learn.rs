@@ -1,5 +1,6 @@
 //! What the record learns from messages between nodes.
 
+use precede_core::causality::version::Version;
 use precede_core::wire::message::{Envelope, Forward, Message};
 use precede_core::wire::request::{Action, Outcome};
 
@@ -14,6 +15,9 @@ impl World {
     pub(super) fn learn(&mut self, seen: Sighting<'_>) -> Option<WriteIx> {
         match self.oracle.learn(seen) {
             Ok((write, new)) => {
+                if new {
+                    self.check_allowed(write);
+                }
                 if new && self.mix.has_crashes() {
                     self.bury_if_dead(write);
                 }
@@ -23,6 +27,17 @@ impl World {
                 self.object(Rule::Sound, objection);
                 None
             }
+        }
+    }
+
+    /// A forwarded put must not have a timestamp above what its router allowed. Repeated writes have no excuse here.
+    fn check_allowed(&mut self, write: WriteIx) {
+        let record = &self.oracle.writes[write.at()];
+        let Version { timestamp, origin } = record.version;
+        let allowed = record.issue.and_then(|issue| self.allowed.get(&(issue, origin.node)).copied());
+        if allowed.is_some_and(|allowed| timestamp > allowed) {
+            let what = format!("{} came too late and was taken, allowed {allowed:?}", self.oracle.describe(write));
+            self.object(Rule::Sound, what);
         }
     }
 
@@ -59,8 +74,7 @@ impl World {
         match &envelope.body {
             Message::Frame(frame) => {
                 for write in &frame.writes {
-                    let version =
-                        precede_core::causality::version::Version { timestamp: write.timestamp, origin: frame.origin };
+                    let version = Version { timestamp: write.timestamp, origin: frame.origin };
                     let value = write.value.as_ref().map(|value| &*value.bytes);
                     if let Some(key) = self.oracle.key_number(&write.key) {
                         self.learn(Sighting { version, key, value, issue: None });
@@ -76,7 +90,7 @@ impl World {
                     }
                 }
             }
-            Message::Forward(forward) => self.observe_forward(at, forward),
+            Message::Forward(forward) => self.observe_forward(at, to, forward),
             Message::ForwardReply { id, reply } => {
                 let written = matches!(reply.outcome, Outcome::Written { .. } | Outcome::Deleted { .. });
                 if let (true, Some(version)) = (written, reply.version)
@@ -96,13 +110,19 @@ impl World {
         }
     }
 
-    fn observe_forward(&mut self, at: usize, forward: &Forward) {
+    fn observe_forward(&mut self, at: usize, to: usize, forward: &Forward) {
         let (key, value) = match &forward.request.action {
             Action::Put { key, value } => (key, Some(value.bytes.clone())),
             Action::Delete { key } => (key, None),
             Action::Get { .. } | Action::Count { .. } => return,
         };
         let Some(key) = self.oracle.key_number(key) else { return };
+        if let (Some(value), Some(last)) = (&value, forward.not_after)
+            && let Ok(issue) = self.oracle.issue_of(value, key)
+        {
+            let allowed = self.allowed.entry((issue, self.machines[to].id)).or_default();
+            *allowed = (*allowed).max(last);
+        }
         if forward.repeat_of > precede_core::causality::hlc::Timestamp::ZERO {
             self.mark_repeated(key, value.as_deref());
         }

@@ -4,15 +4,18 @@ mod answers;
 mod checks;
 mod clients;
 mod faults;
+mod forged;
+mod held;
 mod learn;
 mod nodes;
 mod probes;
 mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use precede_core::causality::context::Context;
+use precede_core::causality::hlc::Timestamp;
 use precede_core::effect::Effects;
 use precede_core::id::NodeId;
 use precede_core::wire::request::{Request, WriteConcern};
@@ -20,13 +23,14 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::faults::{Fault, plan};
+use crate::faults::{Planned, plan};
 use crate::history::Recorder;
 use crate::machine::Machine;
 use crate::mix::Mix;
 use crate::network::Network;
+use crate::options::Options;
 use crate::oracle::Oracle;
-use crate::past::Past;
+use crate::past::{Past, WriteIx};
 use crate::properties::live::Must;
 use crate::queue::{Event, Queue};
 use crate::shape::Shape;
@@ -35,19 +39,22 @@ use crate::violation::{Rule, Violation};
 use crate::workload::{Kept, Session, Workload};
 
 const MILLISECOND: u64 = 1_000;
-const SECOND: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000_000;
 
 /// Faults and clients begin after this, when the cluster has met.
 const START: u64 = 2 * SECOND;
 
 /// The last part of a run: no faults, no clients, only probes.
-const QUIET: u64 = 10 * SECOND;
+pub(crate) const QUIET: u64 = 10 * SECOND;
 
 /// How long after its deadline an answer may come.
 const SLACK: u64 = 50 * MILLISECOND;
 
 /// A run is ended early at so many violations.
 const VIOLATIONS_MAX: usize = 10;
+
+/// Tells the dice of the faults from those of the rest.
+const FAULT_DICE: u64 = 0x6661_756c_7473;
 
 /// Who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +97,12 @@ pub struct Summary {
     pub lost: usize,
     /// Whether the one assumption on clocks was broken, so that old contexts may be refused.
     pub clock_lost: bool,
+    /// Strokes of faults that it was to meet.
+    pub strokes: BTreeSet<usize>,
+    /// Members of its view.
+    pub members: usize,
+    /// Its sessions.
+    pub sessions: usize,
     /// What was found wrong.
     pub violations: Vec<Violation>,
 }
@@ -106,7 +119,8 @@ pub struct World {
     network: Network,
     machines: Vec<Machine>,
     index: BTreeMap<NodeId, usize>,
-    plan: Vec<(u64, Fault)>,
+    plan: Vec<Planned>,
+    strokes: BTreeSet<usize>,
     oracle: Oracle,
     recorder: Recorder,
     workload: Workload,
@@ -116,6 +130,10 @@ pub struct World {
     requests: u64,
     /// Forwarded writes by router and number: the key, and the value of a put.
     forwards: BTreeMap<(usize, u64), (usize, Option<Bytes>)>,
+    /// By put and replica: the greatest timestamp that a router allowed it there (design 7.1).
+    allowed: BTreeMap<(usize, NodeId), Timestamp>,
+    /// Acknowledged writes that have not been seen on all replicas yet, where faults are held for ever.
+    spreading: VecDeque<(u64, WriteIx)>,
     crash_planned: bool,
     /// How far ahead any wall clock ever was.
     skew_ms_high: i64,
@@ -131,16 +149,23 @@ pub struct World {
 }
 
 impl World {
-    /// The world of a seed, at time 0. It will run for `seconds`.
+    /// The world of a seed, at time 0.
     #[must_use]
-    pub fn new(seed: u64, mix: Mix, seconds: u64, trace: Trace) -> Self {
+    pub fn new(seed: u64, options: &Options, trace: Trace) -> Self {
+        let (mix, less) = (options.mix_of(seed), &options.less);
         let mut dice = Dice::new(seed);
-        let shape = Shape::draw(mix, &mut dice);
+        let shape = Shape::draw(mix, less.members, &mut dice);
         let nodes = shape.addresses.len();
         let network = Network::new(nodes, || Shape::link(mix, &mut dice));
-        let end = seconds.max(QUIET / SECOND + 4) * SECOND;
+        let length = |seconds: u64| seconds.max(QUIET / SECOND + 4) * SECOND;
+        let drawn = length(options.seconds);
+        let end = less.until.map_or(drawn, length).min(drawn);
         let heal_at = end - QUIET;
-        let plan = plan(mix, &shape, START, heal_at, &mut dice);
+        // Faults have dice of their own, so that leaving some out changes nothing but what follows from them.
+        let mut plan = plan(mix, &shape, START, drawn - QUIET, &mut Dice::new(seed ^ FAULT_DICE));
+        let kept = |stroke: &usize| less.faults.as_ref().is_none_or(|kept| kept.0.contains(stroke));
+        plan.retain(|planned| planned.at < heal_at && kept(&planned.stroke));
+        let strokes = plan.iter().map(|planned| planned.stroke).collect();
         let machine = |(at, address): (usize, &precede_core::id::Address)| {
             let shard = shape.view.shard_of_member(address.node_id());
             Machine::new(address.clone(), shard, Clock::new(shape.skews_ms[at], shape.aged_by_ms))
@@ -149,7 +174,8 @@ impl World {
         let index = machines.iter().enumerate().map(|(at, machine)| (machine.id, at)).collect();
         let workload = Workload::draw(&mut dice);
         let oracle = Oracle::new(workload.names(), &shape.view);
-        let sessions = workload.sessions(nodes, oracle.keys.len(), &mut dice);
+        let mut sessions = workload.sessions(nodes, oracle.keys.len(), &mut dice);
+        sessions.truncate(less.sessions.unwrap_or(usize::MAX).max(1));
         let mut world = Self {
             mix,
             shape,
@@ -162,6 +188,7 @@ impl World {
             machines,
             index,
             plan,
+            strokes,
             oracle,
             recorder: Recorder::default(),
             workload,
@@ -170,6 +197,8 @@ impl World {
             pending: BTreeMap::new(),
             requests: 0,
             forwards: BTreeMap::new(),
+            allowed: BTreeMap::new(),
+            spreading: VecDeque::new(),
             crash_planned: false,
             skew_ms_high: i64::MIN,
             clock_lost: false,
@@ -185,8 +214,8 @@ impl World {
     }
 
     fn schedule_all(&mut self) {
-        for (number, (time, _)) in self.plan.iter().enumerate() {
-            self.queue.push(*time, Event::Fault(number));
+        for (number, planned) in self.plan.iter().enumerate() {
+            self.queue.push(planned.at, Event::Fault(number));
         }
         for node in 0..self.machines.len() {
             let at = self.dice.below(300 * MILLISECOND);
@@ -228,8 +257,8 @@ impl World {
             Event::GiveUp { request, session } => self.give_up(request, session),
             Event::Overdue { request } => self.overdue(request),
             Event::Fault(number) => {
-                if let Some((_, fault)) = self.plan.get(number).copied() {
-                    self.enact(fault);
+                if let Some(planned) = self.plan.get(number).copied() {
+                    self.strike(planned);
                 }
             }
             Event::ComeBack(node) => self.boot(node, None),
@@ -255,6 +284,9 @@ impl World {
             digest: self.digest.digest(),
             lost: self.oracle.writes.iter().filter(|write| write.lost).count(),
             clock_lost: self.clock_lost,
+            strokes: self.strokes,
+            members: self.shape.members,
+            sessions: self.sessions.len(),
             violations: self.violations,
         };
         (summary, self.trace)

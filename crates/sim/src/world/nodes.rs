@@ -19,7 +19,7 @@ use crate::violation::Rule;
 use crate::world::{MILLISECOND, SECOND, World};
 
 /// The drift that clusters allow clients: no mix sets clocks back by more, but for one.
-const DRIFT_MS: i64 = 60_000;
+pub(super) const DRIFT_MS: i64 = 60_000;
 
 impl World {
     /// Starts a process where none runs.
@@ -36,6 +36,9 @@ impl World {
         let mut config = Config::new(machine.address.clone(), self.shape.view.clone(), seed);
         if let Some(bytes) = self.shape.window_bytes_max {
             config.window_bytes_max = bytes;
+        }
+        if let Some(entries) = self.shape.sync_chunk_entries {
+            config.sync_chunk_entries = entries;
         }
         machine.node = Some(Node::new(config, machine.clock.read(self.now)));
         machine.wakes_at = Some(self.now);

@@ -1,0 +1,142 @@
+//! Bugs planted on purpose, to prove that the simulator would find them.
+//!
+//! Each stands for a sentence of the design without which the protocol breaks. They exist only under the feature `planted`,
+//! which the simulator's tests turn on; without it [`is`] is the constant `false`, and nothing of them is compiled in. At
+//! most one is present at a time, per thread: the simulator runs a whole cluster on one.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A bug that can be planted. The words of each say what the code does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Planted {
+    /// 7.2: a replica answers whatever the context says.
+    ContextUnchecked,
+    /// 5.2: an answer leaves out the dependencies of the version read.
+    DependenciesForgotten,
+    /// 5.2: the answer to a write leaves out the write itself.
+    OwnDotForgotten,
+    /// 4.3: a timestamp is taken from the node's own clock, whatever the node has heard.
+    WallClockOrder,
+    /// 8.2: of two versions with one timestamp each replica keeps the one that it got first.
+    TiesByReceiver,
+    /// 10.1: all lives of an address are one origin.
+    OriginReused,
+    /// 10.2: a replica that has not recovered answers reads.
+    UnrecoveredAnswers,
+    /// 8.1: `applied` advances over a gap.
+    AppliedFirst,
+    /// 9: tombstones are dropped when they are half a second old.
+    TombstonesByTimer,
+    /// 8.3: a sync merges the source's vector although its last chunk was lost.
+    HandOffLoses,
+    /// 5.3: contexts lose the entries of former lives that are not closed.
+    UnsettledOriginDropped,
+    /// 6.4: the fastest replica says what is stable.
+    PrunedByFastest,
+    /// 8.1: frames and words of a former life are accepted.
+    FormerLifeAccepted,
+    /// 7.2: a replica does not hold its own `covered` against the context's `stable`.
+    OwnCoveredUnchecked,
+    /// 8.3: a full sync does not delete what the source does not name.
+    AbsenceUntold,
+    /// 7.1: a forwarded write is taken however late it comes.
+    NotAfterIgnored,
+    /// 8.2: a late copy is applied again.
+    LateCopyApplied,
+    /// 5.2: the 404 of a DELETE does not count as a read.
+    DeleteRevealsNothing,
+    /// 6.3: what leaves a full window leaves no dependencies behind.
+    FloorForgotten,
+    /// 6.3: a version leaves the window when its own shard has it.
+    WindowByOwnShard,
+    /// 10.2: a replica counts as recovered from its start, so that others copy its emptiness.
+    EmptinessCopied,
+    /// 10.4: former lives close before everybody has taken what others hold of them.
+    ClosedUnresolved,
+    /// 8.4: nobody relays what its origin cannot deliver.
+    RelayForgotten,
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: [Self; 23] = [
+        Self::ContextUnchecked,
+        Self::DependenciesForgotten,
+        Self::OwnDotForgotten,
+        Self::WallClockOrder,
+        Self::TiesByReceiver,
+        Self::OriginReused,
+        Self::UnrecoveredAnswers,
+        Self::AppliedFirst,
+        Self::TombstonesByTimer,
+        Self::HandOffLoses,
+        Self::UnsettledOriginDropped,
+        Self::PrunedByFastest,
+        Self::FormerLifeAccepted,
+        Self::OwnCoveredUnchecked,
+        Self::AbsenceUntold,
+        Self::NotAfterIgnored,
+        Self::LateCopyApplied,
+        Self::DeleteRevealsNothing,
+        Self::FloorForgotten,
+        Self::WindowByOwnShard,
+        Self::EmptinessCopied,
+        Self::ClosedUnresolved,
+        Self::RelayForgotten,
+    ];
+}
+
+impl fmt::Display for Planted {
+    /// The name with hyphens, as on the simulator's command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, letter) in format!("{self:?}").char_indices() {
+            let hyphen = if at > 0 && letter.is_ascii_uppercase() { "-" } else { "" };
+            write!(f, "{hyphen}{}", letter.to_ascii_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Planted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|bug| bug.to_string() == text).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(ToString::to_string).collect();
+            format!("`{text}` is no planted bug; there are {}", names.join(", "))
+        })
+    }
+}
+
+#[cfg(feature = "planted")]
+thread_local! {
+    static PRESENT: std::cell::Cell<Option<Planted>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants a bug in every node that runs on this thread, or takes it out.
+///
+/// # Panics
+/// If this was built without the feature `planted` and a bug is named.
+pub fn plant(bug: Option<Planted>) {
+    #[cfg(feature = "planted")]
+    PRESENT.set(bug);
+    #[cfg(not(feature = "planted"))]
+    assert!(bug.is_none(), "no bug can be planted: this was built without the feature `planted`");
+}
+
+/// Whether a bug is present.
+#[cfg(feature = "planted")]
+#[must_use]
+#[inline]
+pub fn is(bug: Planted) -> bool {
+    PRESENT.get() == Some(bug)
+}
+
+/// Whether a bug is present: never, in a build without the feature `planted`.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+#[inline(always)]
+pub const fn is(_: Planted) -> bool {
+    false
+}
