@@ -9,7 +9,6 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
-use precede_core::causality::version_vector::VersionVector;
 use precede_core::config::Config;
 use precede_core::effect::{Effect, Effects};
 use precede_core::id::{Address, Life, NodeId};
@@ -47,7 +46,7 @@ impl Pair {
         let mut pair = Self { node: Node::new(config, now), cluster, peer, now_ms: 0, asked: 0, sent: Vec::new() };
         pair.tick(0);
         let hello = pair.sent.iter().find_map(|(_, envelope)| match envelope.body {
-            Message::Hello { boot } => Some(boot),
+            Message::Hello { boot, .. } => Some(boot),
             _ => None,
         });
         let boot = hello.expect("a node that starts asks who is there");
@@ -103,20 +102,7 @@ impl Pair {
 
 /// A peer that has nothing.
 fn chunk(pull: &SyncPull) -> SyncChunk {
-    SyncChunk {
-        pass: pull.pass,
-        from: pull.from,
-        next: None,
-        recovered: true,
-        vector: VersionVector::default(),
-        seen: VersionVector::default(),
-        lives: Vec::new(),
-        closed: Vec::new(),
-        horizon: Timestamp::ZERO,
-        covered: Vec::new(),
-        floor: Default::default(),
-        entries: Vec::new(),
-    }
+    SyncChunk { recovered: true, is_settled: true, ..SyncChunk::nothing(pull) }
 }
 
 /// Puts the message where the node expects it: in the pass that runs, from the origin of the sender.

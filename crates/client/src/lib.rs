@@ -29,6 +29,7 @@
 //! It holds no data and judges no context: contexts are opaque to it. It speaks HTTP/1.1 without TLS.
 
 mod address;
+mod administration;
 mod avoidance;
 mod builder;
 mod client;
@@ -48,6 +49,7 @@ mod view;
 mod withdrawal;
 
 pub use address::Address;
+pub use administration::{Move, ShardState, ViewChange, ViewChanged, ViewState};
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use context::{Context, InvalidToken};

@@ -15,6 +15,8 @@ use crate::{Error, ReadOptions, Value, WriteOptions};
 /// What a key's bytes must not appear as in a path: all but the unreserved characters of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+const VIEW_CHANGE: &str = "/kv-store/view-change";
+
 /// How much longer than the node's own wait an attempt lasts at least, for the way there and back.
 const BEYOND_WAIT: Duration = Duration::from_millis(250);
 
@@ -82,6 +84,18 @@ impl Request {
     pub(crate) fn shard(id: u32) -> Self {
         let target = format!("/kv-store/shards/{id}").parse().expect("digits make a valid path");
         Self::read(Method::GET, target)
+    }
+
+    /// Asks for the view and its progress.
+    pub(crate) fn view() -> Self {
+        Self::read(Method::GET, PathAndQuery::from_static(VIEW_CHANGE))
+    }
+
+    /// Asks for another view. It may be asked for again: the view that is asked for may already be the current one.
+    pub(crate) fn change_view(body: Vec<u8>, attempt_min: Duration) -> Self {
+        let content_type = Some(HeaderValue::from_static(JSON));
+        let request = Self::read(Method::PUT, PathAndQuery::from_static(VIEW_CHANGE));
+        Self { body: body.into(), content_type, attempt_min, ..request }
     }
 
     fn on_key(method: Method, key: &str, query: &Query, wait: Option<Duration>) -> Result<Self, Error> {

@@ -30,6 +30,9 @@ pub struct Config {
 pub struct ClusterConfig {
     /// The cluster's name; messages of another one are refused and counted (design 15.6).
     pub name: String,
+    /// Whether the name is only derived from the bootstrap view: such a node may be invited by a cluster of another name as
+    /// long as it holds nothing.
+    pub is_derived: bool,
     /// How far ahead of the wall clock a client's context may be (design 4.2).
     pub clock_drift_max: Duration,
     /// Interval of heartbeats between the replicas of a shard, and of gossip between shards.
@@ -60,6 +63,7 @@ impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
             name: String::new(),
+            is_derived: false,
             clock_drift_max: Duration::from_secs(60),
             heartbeat: Duration::from_millis(50),
             peer_silence: Duration::from_millis(200),
@@ -80,8 +84,11 @@ impl Config {
     /// A configuration with the defaults. The cluster's name defaults to a fingerprint of the bootstrap view.
     #[must_use]
     pub fn new(address: Address, bootstrap: View, seed: u64) -> Self {
-        let cluster =
-            ClusterConfig { name: format!("{:016x}", bootstrap.id.coordinator.0), ..ClusterConfig::default() };
+        let cluster = ClusterConfig {
+            name: format!("{:016x}", bootstrap.id.coordinator.0),
+            is_derived: true,
+            ..ClusterConfig::default()
+        };
         let window_bytes_max = limits::WINDOW_BYTES_DEFAULT;
         let sync_chunk_entries = limits::SYNC_CHUNK_ENTRIES_MAX;
         Self { address, bootstrap, cluster, seed, window_bytes_max, sync_chunk_entries }

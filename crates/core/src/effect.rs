@@ -1,7 +1,7 @@
 //! What a node wants done.
 
 use crate::event::Event;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
 use crate::input::RequestId;
 use crate::wire::message::Envelope;
 use crate::wire::request::Reply;
@@ -25,6 +25,8 @@ pub enum Effect {
     },
     /// Something worth a log line or a count.
     Event(Event),
+    /// From now on these nodes are spoken to, besides those that have spoken first: keep connections to them.
+    Reach(Vec<Address>),
     /// End this process: a later life of this address exists (design 15.1).
     Stop,
 }

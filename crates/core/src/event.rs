@@ -1,7 +1,7 @@
 //! What is worth a log line or a count. Events carry no keys and no values.
 
 use crate::causality::hlc::Timestamp;
-use crate::id::{Life, NodeId};
+use crate::id::{Life, NodeId, ViewId};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,24 @@ pub enum Event {
         /// What was wrong.
         what: &'static str,
     },
+    /// A view was adopted.
+    ViewAdopted(ViewId),
+    /// A former view is settled: everything has been handed over.
+    ViewSettled(ViewId),
+    /// An old member of a former view has handed over what it held.
+    HandedOver {
+        /// The old member.
+        from: NodeId,
+        /// Entries received.
+        entries: u64,
+    },
+    /// This node gave up what it held of a view in which nobody waits for it any more.
+    Discarded {
+        /// Live entries that were given up.
+        entries: u64,
+        /// Whether a coordinator wrote it off.
+        written_off: bool,
+    },
     /// A later life of this address exists; this process ends.
     Superseded(Life),
 }
@@ -83,6 +101,8 @@ pub enum Met {
     RecoveredReplica,
     /// All members of its view are here, and its shard is as new as itself.
     FreshCluster,
+    /// It holds no shard: any member was heard, or nobody for `bootstrap_timeout`.
+    Spare,
     /// After `bootstrap_timeout` a majority of its view was here, and nobody had anything.
     Majority,
 }

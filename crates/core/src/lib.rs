@@ -32,4 +32,5 @@ pub mod replication;
 pub mod request;
 pub mod table;
 pub mod time;
+pub mod view_change;
 pub mod wire;

@@ -39,6 +39,12 @@ pub const SYNC_CHUNK_BYTES_TARGET: usize = 512 * 1024;
 /// Entries in one chunk of a sync: bounds the time that one step takes.
 pub const SYNC_CHUNK_ENTRIES_MAX: usize = 4096;
 
+/// Entries, and bytes, in one chunk of a hand-off: less than in other syncs, for clients go on meanwhile at both ends, and a
+/// step holds them up for as long as it lasts (design 11.9).
+pub const HAND_OFF_CHUNK_ENTRIES_MAX: usize = 1024;
+/// See [`HAND_OFF_CHUNK_ENTRIES_MAX`].
+pub const HAND_OFF_CHUNK_BYTES_TARGET: usize = 128 * 1024;
+
 /// Bytes of one message between nodes: the largest value, its key, a full context, and room.
 pub const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -56,6 +62,16 @@ pub const CONTENT_TYPE_BYTES_MAX: usize = 255;
 
 /// Bytes of the window, default of `--max-window-bytes` (design 6.3).
 pub const WINDOW_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
+
+/// Settled views that a view names. Views that are so many epochs older count as settled: bounds what a view carries.
+pub const SETTLED_VIEWS_MAX: usize = 64;
+
+/// Former views that a message names: more than one only where `force` or a cut network made them.
+pub const FORMER_VIEWS_MAX: usize = 16;
+
+/// Nodes that have left the view and are still told of it, the last ones: one that starts again with nothing but its first view
+/// may know nobody else.
+pub const DEPARTED_MAX: usize = 16;
 
 /// Members of a view.
 pub const MEMBERS_MAX: usize = 1024;

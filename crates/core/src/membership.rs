@@ -195,6 +195,11 @@ impl Membership {
         membership
     }
 
+    /// From now on these are the members to look for.
+    pub fn look_for(&mut self, members: &[NodeId]) {
+        self.others = ring_after(self.outbox.me, members);
+    }
+
     /// Takes in a packet of the failure detector from a peer.
     ///
     /// # Errors

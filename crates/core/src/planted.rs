@@ -56,11 +56,25 @@ pub enum Planted {
     ClosedUnresolved,
     /// 8.4: nobody relays what its origin cannot deliver.
     RelayForgotten,
+    /// 11.4: the last chunk of a hand-off is lost, and all of it is claimed.
+    LegacyChunkLost,
+    /// 11.6: a shard settles a former view when one of its replicas has got everything.
+    SettledByOne,
+    /// 11.4: a key that has not been handed over yet counts as absent.
+    AbsentInTransit,
+    /// 11.3: frames of an earlier view are taken and acknowledged after another was adopted.
+    FormerViewAccepted,
+    /// 11.5: entries of a former view count as satisfied before it is settled.
+    FormerEntriesIgnored,
+    /// 11.2: a node that has started again since the view was stamped counts as recovered in it.
+    LifeUnnamed,
+    /// 6.4: what is stable is said without the members of former views.
+    LegacyPrunedByNew,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 30] = [
         Self::ContextUnchecked,
         Self::DependenciesForgotten,
         Self::OwnDotForgotten,
@@ -84,6 +98,13 @@ impl Planted {
         Self::EmptinessCopied,
         Self::ClosedUnresolved,
         Self::RelayForgotten,
+        Self::LegacyChunkLost,
+        Self::SettledByOne,
+        Self::AbsentInTransit,
+        Self::FormerViewAccepted,
+        Self::FormerEntriesIgnored,
+        Self::LifeUnnamed,
+        Self::LegacyPrunedByNew,
     ];
 }
 

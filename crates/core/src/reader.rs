@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+
 use crate::causality::context::Context;
 use crate::causality::version::Version;
 use crate::replication::Shared;
 use crate::table::entry::Entry;
 
-/// A cheap, concurrent view of a replica's table and of the vector that [`crate::node::Node::step`] maintains.
-#[derive(Debug, Clone)]
+/// A cheap, concurrent view of a replica's table and of the vector that [`crate::node::Node::step`] maintains. It follows
+/// the node from view to view.
+#[derive(Debug, Clone, Default)]
 pub struct Reader {
-    shared: Arc<Shared>,
+    /// What the node's present replica shares; none while the node holds no shard.
+    shared: Arc<RwLock<Option<Arc<Shared>>>>,
 }
 
 /// What [`Reader::get`] found.
@@ -25,17 +29,17 @@ pub struct Hit {
 }
 
 impl Reader {
-    /// A reader over what a replica shares.
-    #[must_use]
-    pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    /// From now on this is what is read.
+    pub fn follow(&self, shared: Option<Arc<Shared>>) {
+        *self.shared.write() = shared;
     }
 
     /// Answers a GET if the table can, under the context (design 7.2) and without the node's lock. `None` means only that
     /// the request has to go through [`crate::node::Node::step`].
     #[must_use]
     pub fn get(&self, key: &[u8], key_hash: u64, context: &Context) -> Option<Hit> {
-        let shared = &*self.shared;
+        let guard = self.shared.read();
+        let shared = guard.as_deref()?;
         if shared.view.shard_of_hash(key_hash).id != shared.shard {
             return None;
         }
@@ -46,6 +50,7 @@ impl Reader {
             let judged = visible.serving
                 && context.greatest() <= visible.clock
                 && context.view.is_none_or(|view| view <= shared.view.id)
+                && context.entries.iter().all(|(origin, _)| origin.view == shared.view.id)
                 && visible.closed.values().all(|closed| !names(context, closed))
                 && visible.satisfies(context, &shared.view, shared.shard);
             if !judged {
@@ -56,23 +61,23 @@ impl Reader {
         let mut context = context.clone();
         context.view = context.view.max(Some(shared.view.id));
         let Some(entry) = shared.table.get(key, key_hash) else {
-            context.prune(stable);
+            context.prune(stable, |_| false);
             context.leave_out(shared.visible.read().horizon);
             return Some(Hit { entry: None, version: None, context });
         };
         if entry.timestamp() > stable {
             return None;
         }
-        context.prune(stable);
+        context.prune(stable, |_| false);
         context.leave_out(entry.timestamp());
         let version = Some(shared.table.version(&entry));
         Some(Hit { entry: (!entry.is_tombstone()).then_some(entry), version, context })
     }
 
-    /// Live keys of this replica.
+    /// Live keys of this replica; none if the node holds no shard.
     #[must_use]
-    pub fn live_keys(&self) -> u64 {
-        self.shared.table.live()
+    pub fn live_keys(&self) -> Option<u64> {
+        self.shared.read().as_ref().map(|shared| shared.table.live())
     }
 }
 

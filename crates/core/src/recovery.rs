@@ -39,9 +39,21 @@ impl Boot {
     }
 
     /// Whether the shard is met, and how: one recovered replica of it was heard; or all members of the view were, and
-    /// nobody of the shard has recovered; or after `bootstrap_timeout` a majority was, likewise.
+    /// nobody of the shard has recovered; or after `bootstrap_timeout` a majority was, likewise. A spare has no shard: any
+    /// member will do, who may know its former lives, and after `bootstrap_timeout` none.
     #[must_use]
-    pub fn verdict(&self, view: &View, me: NodeId, shard: ShardId, now: Instant, timeout: Duration) -> Option<Met> {
+    pub fn verdict(
+        &self,
+        view: &View,
+        me: NodeId,
+        shard: Option<ShardId>,
+        now: Instant,
+        timeout: Duration,
+    ) -> Option<Met> {
+        let Some(shard) = shard else {
+            let heard = (!self.heard.is_empty()).then_some(Met::Spare);
+            return heard.or_else(|| (now.since(self.started) >= timeout).then_some(Met::Spare));
+        };
         let of_shard = |node: &NodeId| view.shard_of_member(*node) == Some(shard);
         if self.heard.iter().any(|(node, recovered)| *recovered && of_shard(node)) {
             return Some(Met::RecoveredReplica);

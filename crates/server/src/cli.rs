@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Delete a key
     Delete(DeleteArgs),
+    /// Look at the view, or change it: add and remove nodes, change the replication factor
+    View(ViewArgs),
     /// Measure what a running node sustains
     Bench(BenchArgs),
     /// Serve fixed answers with the same HTTP server and no store, to compare with
@@ -99,6 +101,9 @@ pub(crate) struct DevArgs {
     /// How many replicas each shard has at least
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) repl_factor: u16,
+    /// How many more nodes to start outside the view, for trying view changes
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub(crate) spares: u16,
     /// The first node's port; the others follow
     #[arg(long, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port_base: u16,
@@ -154,6 +159,54 @@ pub(crate) struct DeleteArgs {
     /// Where and how.
     #[command(flatten)]
     pub(crate) client: ClientArgs,
+}
+
+/// Options of `precede view`.
+#[derive(Debug, Args)]
+pub(crate) struct ViewArgs {
+    /// What to do; without it the view is shown.
+    #[command(subcommand)]
+    pub(crate) command: Option<ViewCommand>,
+    /// A node of the cluster, host:port; may be repeated
+    #[arg(long = "node", value_name = "ADDR", default_value = "127.0.0.1:8080", global = true)]
+    pub(crate) nodes: Vec<String>,
+    /// Print a JSON object instead of a table
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What `precede view` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ViewCommand {
+    /// Show the shards, who holds them, and how far a change is
+    Show,
+    /// Say what a change would move, and change nothing
+    Plan(ChangeArgs),
+    /// Change the view and wait until everything has moved; Ctrl-C leaves the change to go on by itself
+    Change(ChangeArgs),
+}
+
+/// The view asked for.
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    /// All members of the new view; without them, the present members
+    #[arg(value_name = "ADDR", value_delimiter = ',')]
+    pub(crate) members: Vec<String>,
+    /// A member besides these; may be repeated
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    pub(crate) add: Vec<String>,
+    /// A member that leaves; may be repeated
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    pub(crate) remove: Vec<String>,
+    /// How many replicas each shard has at least; without it, as now
+    #[arg(long)]
+    pub(crate) repl_factor: Option<u32>,
+    /// Go on where data may be given up
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Refuse unless the view has this epoch
+    #[arg(long)]
+    pub(crate) expected_epoch: Option<u32>,
 }
 
 /// A setting as it was said.

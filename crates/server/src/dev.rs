@@ -28,6 +28,8 @@ const END_TIMEOUT: Duration = Duration::from_secs(7);
 struct Plan {
     view: View,
     members: Vec<Address>,
+    /// Nodes outside the view.
+    spares: Vec<Address>,
     repl_factor: u16,
 }
 
@@ -51,17 +53,18 @@ pub(crate) async fn command(args: &DevArgs) -> ExitCode {
 
 impl Plan {
     fn new(args: &DevArgs) -> anyhow::Result<Self> {
+        let nodes = args.nodes + args.spares;
         anyhow::ensure!(
-            args.port_base.checked_add(args.nodes - 1).is_some(),
-            "--port-base {} leaves no room for {} ports: choose a lower one",
+            args.port_base.checked_add(nodes - 1).is_some(),
+            "--port-base {} leaves no room for {nodes} ports: choose a lower one",
             args.port_base,
-            args.nodes
         );
-        let ports = args.port_base..=args.port_base + (args.nodes - 1);
-        let members = ports.map(|port| Address::parse("127.0.0.1", Some(port))).collect::<Result<Vec<_>, _>>()?;
+        let ports = args.port_base..=args.port_base + (nodes - 1);
+        let mut members = ports.map(|port| Address::parse("127.0.0.1", Some(port))).collect::<Result<Vec<_>, _>>()?;
+        let spares = members.split_off(usize::from(args.nodes));
         let view = View::bootstrap(&members, usize::from(args.repl_factor))
             .map_err(|error| anyhow::anyhow!("--nodes {} --repl-factor {}: {error}", args.nodes, args.repl_factor))?;
-        Ok(Self { view, members, repl_factor: args.repl_factor })
+        Ok(Self { view, members, spares, repl_factor: args.repl_factor })
     }
 
     /// The arguments of one node.
@@ -90,7 +93,7 @@ impl Plan {
 async fn run(plan: &Plan) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (mut children, mut stdins, mut pids) = (JoinSet::new(), Vec::new(), Vec::new());
-    for member in &plan.members {
+    for member in plan.members.iter().chain(&plan.spares) {
         let mut child = plan.spawn(member)?;
         stdins.push(child.stdin.take());
         pids.push(child.id().unwrap_or_default());
@@ -154,8 +157,8 @@ async fn probe(member: &Address) -> anyhow::Result<String> {
 fn introduce(plan: &Plan, pids: &[u32]) {
     println!("{} nodes are ready\n", plan.members.len());
     println!("  {:<22} {:<6} pid", "node", "shard");
-    for (member, pid) in plan.members.iter().zip(pids) {
-        let shard = plan.view.shard_of_member(member.node_id()).map_or(0, |shard| shard.0);
+    for (member, pid) in plan.members.iter().chain(&plan.spares).zip(pids) {
+        let shard = plan.view.shard_of_member(member.node_id()).map_or("spare".to_owned(), |shard| shard.0.to_string());
         println!("  {:<22} {shard:<6} {pid}", member.as_str());
     }
     let first = &plan.members[0];
@@ -166,14 +169,28 @@ fn introduce(plan: &Plan, pids: &[u32]) {
          | sed -n 's/^causal-context: //p' | tr -d '\\r')\n\
          \x20 curl -s -H \"Causal-Context: $T\" http://{last}/kv-store/keys/greeting\n\
          \x20 curl -s -H \"Causal-Context: $T\" -X DELETE http://{last}/kv-store/keys/greeting\n\n\
-         kill a node by its pid to see the others go on; Ctrl-C ends all\n"
+         {}kill a node by its pid to see the others go on; Ctrl-C ends all\n",
+        grow(plan),
     );
+}
+
+/// How to take the spares in.
+fn grow(plan: &Plan) -> String {
+    if plan.spares.is_empty() {
+        return String::new();
+    }
+    let spares: Vec<&str> = plan.spares.iter().map(Address::as_str).collect();
+    let (program, node) = (program(), &plan.members[0]);
+    format!("take the spares in:\n\n\x20 {program} view change --node {node} --add {}\n\n", spares.join(","))
+}
+
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "precede".to_owned(), |path| path.display().to_string())
 }
 
 fn lament(plan: &Plan, member: &Address, status: std::io::Result<std::process::ExitStatus>) {
     println!("node {member} has ended ({}); the others go on. To start it again:\n", describe(status));
-    let program = std::env::current_exe().map_or_else(|_| "precede".to_owned(), |path| path.display().to_string());
-    println!("  {program} {}\n", plan.serve(member).join(" "));
+    println!("  {} {}\n", program(), plan.serve(member).join(" "));
 }
 
 fn describe(status: std::io::Result<std::process::ExitStatus>) -> String {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,13 +13,13 @@ use precede_core::config::{ClusterConfig, Config};
 use precede_core::effect::{Effect, Effects};
 use precede_core::id::{Address, NodeId, ShardId};
 use precede_core::input::{Input, RequestId};
-use precede_core::node::{Node, NodeReport};
+use precede_core::node::{ChangeReport, Node, NodeReport};
 use precede_core::placement::view::View;
 use precede_core::reader::Reader;
 use precede_core::time::Instant;
 use precede_core::wire::message::Envelope;
 use precede_core::wire::request::{Reply, Request};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::events;
@@ -33,7 +34,7 @@ const TICK_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Driver {
     state: Mutex<State>,
     clock: Clock,
-    reader: Option<Reader>,
+    reader: Reader,
     timer: Notify,
     /// Messages on their way out.
     pub(crate) outboxes: Outboxes,
@@ -43,8 +44,9 @@ pub(crate) struct Driver {
     pub(crate) address: Address,
     /// This node's short name.
     pub(crate) me: NodeId,
-    /// The cluster's fingerprint.
-    pub(crate) fingerprint: u64,
+    fingerprint: AtomicU64,
+    /// Whom the node wants to speak to.
+    reach: watch::Sender<Vec<Address>>,
     /// The cluster's settings.
     pub(crate) cluster: ClusterConfig,
 }
@@ -71,6 +73,7 @@ impl Driver {
     pub(crate) fn new(config: Config) -> Self {
         let clock = Clock::start();
         let (address, cluster) = (config.address.clone(), config.cluster.clone());
+        let members = config.bootstrap.members().map(|(_, address, _)| address.clone()).collect();
         let node = Node::new(config, clock.now());
         let reader = node.reader();
         Self {
@@ -81,7 +84,8 @@ impl Driver {
             stop: Notify::new(),
             me: address.node_id(),
             address,
-            fingerprint: cluster.fingerprint(),
+            fingerprint: AtomicU64::new(cluster.fingerprint()),
+            reach: watch::channel(members).0,
             cluster,
             state: Mutex::new(State {
                 node,
@@ -126,9 +130,30 @@ impl Driver {
         self.step(&mut self.state.lock(), Input::Disconnected(node), None);
     }
 
-    /// The concurrent read path; none for a spare.
-    pub(crate) fn reader(&self) -> Option<&Reader> {
-        self.reader.as_ref()
+    /// The concurrent read path.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The fingerprint of the cluster that this node belongs to. It changes once at most, when a cluster of another name
+    /// invites a node whose own is only derived.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint.load(Ordering::Relaxed)
+    }
+
+    /// Whom the node wants to speak to, from now on.
+    pub(crate) fn reach(&self) -> watch::Receiver<Vec<Address>> {
+        self.reach.subscribe()
+    }
+
+    /// Whether a link from this node may come in.
+    pub(crate) fn admits(&self, cluster: u64, from: NodeId) -> bool {
+        self.state.lock().node.admits(cluster, from)
+    }
+
+    /// How far the last view change is.
+    pub(crate) fn change_report(&self) -> ChangeReport {
+        self.state.lock().node.change_report()
     }
 
     /// The current view. Cheap to clone.
@@ -190,6 +215,10 @@ impl Driver {
                     let _ = state.asked.remove(&id).map(|sender| sender.send(reply));
                 }
                 Effect::Event(event) => events::log(&event, state.node.view()),
+                Effect::Reach(addresses) => {
+                    self.fingerprint.store(state.node.cluster(), Ordering::Relaxed);
+                    self.reach.send_replace(addresses);
+                }
                 Effect::Stop => self.stop.notify_one(),
             }
         }

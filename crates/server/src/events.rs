@@ -33,6 +33,15 @@ pub(crate) fn log(event: &Event, view: &View) {
             error!(peer = name(node), "replicas with equal vectors hold different entries (a bug): repairing");
         }
         Event::BadMessage { node, what } => warn!(peer = name(node), what, "dropped a message that makes no sense"),
+        Event::ViewAdopted(id) => info!(epoch = id.epoch, "adopted a view"),
+        Event::ViewSettled(id) => info!(epoch = id.epoch, "a former view is settled: everything of it is handed over"),
+        Event::HandedOver { from, entries } => info!(from = name(from), entries, "handed over"),
+        Event::Discarded { entries, written_off: true } => {
+            error!(entries, "this node was written off: it has given up what it held");
+        }
+        Event::Discarded { entries, written_off: false } => {
+            warn!(entries, "gave up what was held of a view that nobody waits for any more");
+        }
         Event::Superseded(life) => {
             error!(start = %life.start, "another process with this node's address started later: this one ends");
         }

@@ -8,7 +8,7 @@
 //! | `driver`, `clock`, `events` | the core's time, inputs and effects |
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
-//! | `dev`, `commands` | a cluster on this machine for trying; single operations |
+//! | `dev`, `commands`, `view` | a cluster on this machine for trying; single operations; the view and its changes |
 //! | `fuzzing` | entrances for the fuzz targets |
 //! | `bench` | a load generator, and the bare server it is compared with |
 
@@ -26,6 +26,7 @@ mod logging;
 mod peer;
 mod serve;
 mod settings;
+mod view;
 
 use std::process::ExitCode;
 
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Put(args) => runtime.block_on(commands::put(&args)),
         Command::Get(args) => runtime.block_on(commands::get(&args)),
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
+        Command::View(args) => runtime.block_on(view::command(&args)),
         Command::Bench(args) => runtime.block_on(bench::command(&args)),
         Command::Bare(args) => runtime.block_on(bench::bare::command(&args)),
     };

@@ -121,6 +121,7 @@ impl Settings {
         let mut config = Config::new(address, view, seed);
         if let Some(name) = &self.cluster {
             config.cluster.name.clone_from(name);
+            config.cluster.is_derived = false;
         }
         config.window_bytes_max = self.window_bytes;
         Ok(config)

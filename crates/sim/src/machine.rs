@@ -27,8 +27,6 @@ pub struct Machine {
     pub address: Address,
     /// Its short name.
     pub id: NodeId,
-    /// The shard it holds in the first view.
-    pub shard: Option<ShardId>,
     /// The process, if one runs.
     pub node: Option<Node>,
     /// The clocks of the process.
@@ -55,12 +53,11 @@ pub struct Machine {
 impl Machine {
     /// A machine on which nothing runs.
     #[must_use]
-    pub fn new(address: Address, shard: Option<ShardId>, clock: Clock) -> Self {
+    pub fn new(address: Address, clock: Clock) -> Self {
         let id = address.node_id();
         Self {
             address,
             id,
-            shard,
             node: None,
             clock,
             paused: false,
@@ -73,6 +70,12 @@ impl Machine {
             boots: 0,
             backlog: VecDeque::new(),
         }
+    }
+
+    /// The shard that the process holds.
+    #[must_use]
+    pub fn shard(&self) -> Option<ShardId> {
+        self.node.as_ref().and_then(Node::shard)
     }
 
     /// Whether a process runs and does not stand still.

@@ -118,10 +118,13 @@ fn run(seeds: u64, from: u64, threads: usize, options: &Options) -> ExitCode {
         println!("failed: {}", options.command(*seed));
     }
     println!(
-        "seeds={} steps={} operations={} writes_lost={} clocks_lost={} violations={}",
+        "seeds={} steps={} operations={} views={} siblings={} stale_starts={} writes_lost={} clocks_lost={} violations={}",
         totals.seeds,
         totals.steps,
         totals.operations,
+        totals.views,
+        totals.siblings,
+        totals.stale_starts,
         totals.lost,
         totals.clock_lost,
         totals.violations()
@@ -152,9 +155,12 @@ fn replay(seed: u64, options: &Options) -> ExitCode {
         println!("violation: {violation}");
     }
     println!(
-        "seeds=1 steps={} operations={} writes_lost={} clocks_lost={} violations={}",
+        "seeds=1 steps={} operations={} views={} siblings={} stale_starts={} writes_lost={} clocks_lost={} violations={}",
         summary.steps,
         summary.operations,
+        summary.views,
+        u8::from(summary.siblings),
+        u8::from(summary.stale_start),
         summary.lost,
         u8::from(summary.clock_lost),
         summary.violations.len()

@@ -32,13 +32,19 @@ pub enum Mix {
     Comebacks,
     /// All replicas of a shard lose their memory.
     TotalLoss,
+    /// View changes, and nothing else: nothing is refused.
+    Views,
+    /// View changes with one crash at a time, the next only when all is whole again.
+    ViewSingle,
+    /// View changes with crashes, pauses and cuts, aimed at those under way.
+    ViewFaults,
     /// All of it.
     Everything,
 }
 
 impl Mix {
     /// All mixes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Calm,
         Self::Partitions,
         Self::Pauses,
@@ -51,6 +57,9 @@ impl Mix {
         Self::Held,
         Self::Comebacks,
         Self::TotalLoss,
+        Self::Views,
+        Self::ViewSingle,
+        Self::ViewFaults,
         Self::Everything,
     ];
 
@@ -76,6 +85,9 @@ impl Mix {
             Self::Held => "held",
             Self::Comebacks => "comebacks",
             Self::TotalLoss => "total-loss",
+            Self::Views => "views",
+            Self::ViewSingle => "view-single",
+            Self::ViewFaults => "view-faults",
             Self::Everything => "everything",
         }
     }
@@ -90,8 +102,16 @@ impl Mix {
             | Self::Held
             | Self::Comebacks
             | Self::TotalLoss
+            | Self::ViewSingle
+            | Self::ViewFaults
             | Self::Everything => true,
-            Self::Calm | Self::Partitions | Self::Pauses | Self::Loss | Self::TinyWindow | Self::OneWayHeld => false,
+            Self::Calm
+            | Self::Partitions
+            | Self::Pauses
+            | Self::Loss
+            | Self::TinyWindow
+            | Self::Views
+            | Self::OneWayHeld => false,
         }
     }
 
@@ -104,7 +124,13 @@ impl Mix {
     /// Whether crashes never overlap, so that a write acknowledged on two replicas is never excused.
     #[must_use]
     pub fn has_single_crashes_only(self) -> bool {
-        self == Self::Single
+        matches!(self, Self::Single | Self::ViewSingle)
+    }
+
+    /// Whether views change.
+    #[must_use]
+    pub fn changes_views(self) -> bool {
+        matches!(self, Self::Views | Self::ViewSingle | Self::ViewFaults | Self::Everything)
     }
 }
 

@@ -22,8 +22,6 @@ pub struct Key {
     pub name: Bytes,
     /// Its hash.
     pub hash: u64,
-    /// Its shard.
-    pub shard: ShardId,
 }
 
 /// What a client knows of a write that it asked for.
@@ -101,15 +99,21 @@ pub struct Sighting<'a> {
 impl Oracle {
     /// An empty record over keys of these names.
     #[must_use]
-    pub fn new(names: Vec<Bytes>, view: &View) -> Self {
+    pub fn new(names: Vec<Bytes>) -> Self {
         let key_numbers = names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
         let key = |name: Bytes| {
             let hash = key_hash(&name);
-            Key { name, hash, shard: view.shard_of_hash(hash).id }
+            Key { name, hash }
         };
         let keys: Vec<Key> = names.into_iter().map(key).collect();
         let by_key = vec![Vec::new(); keys.len()];
         Self { keys, issues: Vec::new(), writes: Vec::new(), key_numbers, by_version: BTreeMap::new(), by_key }
+    }
+
+    /// The keys of a shard.
+    #[must_use]
+    pub fn keys_of(&self, view: &View, shard: ShardId) -> Vec<usize> {
+        (0..self.keys.len()).filter(|key| view.shard_of_hash(self.keys[*key].hash).id == shard).collect()
     }
 
     /// The number of a key.
@@ -198,7 +202,9 @@ impl Oracle {
         }
         let past = match named {
             Some(issue) => self.issues[issue].past.clone(),
-            None => self.common_past(seen.key),
+            None => self.common_past(seen.key).ok_or_else(|| {
+                format!("a tombstone of {} as {:?} that nobody can have asked for", self.name(seen.key), seen.version)
+            })?,
         };
         let write = WriteIx::new(self.writes.len());
         let tombstone = seen.value.is_none();
@@ -237,8 +243,8 @@ impl Oracle {
         }
     }
 
-    /// What all deletes of a key whose outcome is open have in their pasts.
-    fn common_past(&self, key: usize) -> Past {
+    /// What all deletes of a key whose outcome is open have in their pasts; none if there is no such delete.
+    fn common_past(&self, key: usize) -> Option<Past> {
         let open = |issue: &&Issue| issue.key == key && issue.delete && (issue.fate == Fate::Open || issue.repeated);
         let mut common: Option<Past> = None;
         for issue in self.issues.iter().filter(open) {
@@ -247,7 +253,7 @@ impl Oracle {
                 None => issue.past.clone(),
             });
         }
-        common.unwrap_or_else(|| Past::nothing(self.keys.len()))
+        common
     }
 
     /// A key's name, for messages.

@@ -22,6 +22,12 @@ pub struct Totals {
     pub steps: u64,
     /// Requests of clients.
     pub operations: u64,
+    /// Views adopted, the first ones left out.
+    pub views: u64,
+    /// Seeds in which two views had one epoch, so that some promises were weaker.
+    pub siblings: u64,
+    /// Seeds in which nodes began anew in their first view, which none of them could know to be over.
+    pub stale_starts: u64,
     /// Writes whose last holder crashed.
     pub lost: u64,
     /// Seeds in which old contexts may be refused because clocks were set back when nobody remembered them.
@@ -98,6 +104,9 @@ pub fn run_many(
                     totals.seeds += 1;
                     totals.steps += summary.steps;
                     totals.operations += summary.operations;
+                    totals.views += summary.views as u64;
+                    totals.siblings += u64::from(summary.siblings);
+                    totals.stale_starts += u64::from(summary.stale_start);
                     totals.lost += summary.lost as u64;
                     totals.clock_lost += u64::from(summary.clock_lost);
                     if !summary.violations.is_empty() {

@@ -36,9 +36,8 @@ impl Shape {
     #[must_use]
     pub fn draw(mix: Mix, members_max: Option<usize>, dice: &mut Dice) -> Self {
         let (least, factor_least) = match mix {
-            Mix::Single => (2, 2),
+            Mix::Single | Mix::ViewSingle | Mix::Comebacks => (2, 2),
             Mix::OneWayHeld | Mix::Held => (3, 2),
-            Mix::Comebacks => (2, 2),
             Mix::Calm
             | Mix::Partitions
             | Mix::Pauses
@@ -47,6 +46,8 @@ impl Shape {
             | Mix::Clocks
             | Mix::TinyWindow
             | Mix::TotalLoss
+            | Mix::Views
+            | Mix::ViewFaults
             | Mix::Everything => (1, 1),
         };
         let small = dice.between(2, 12).min(dice.between(2, 12));
@@ -59,7 +60,10 @@ impl Shape {
             false => (members, factor),
         };
         let factor = factor.min(members);
-        let spares = u64::from(members < 12 && dice.chance(125));
+        let spares = match mix.changes_views() {
+            true => dice.between(0, 5).min(12 - members.min(12)),
+            false => u64::from(members < 12 && dice.chance(125)),
+        };
         let address =
             |at: u64| Address::parse(&format!("10.0.0.{}:8080", at + 1), None).expect("it has a host and a port");
         let addresses: Vec<Address> = (0..members + spares).map(address).collect();
@@ -71,8 +75,21 @@ impl Shape {
         let sync_chunk_entries = dice.chance(500).then(|| 8 + dice.index(12));
         let skew_ms_max = match mix {
             Mix::Clocks => 3_600_000,
-            Mix::Everything | Mix::Crash | Mix::Single | Mix::Comebacks | Mix::TotalLoss => 20_000,
-            Mix::Calm | Mix::Partitions | Mix::Pauses | Mix::Loss | Mix::TinyWindow | Mix::OneWayHeld | Mix::Held => 50,
+            Mix::Everything
+            | Mix::Crash
+            | Mix::Single
+            | Mix::Comebacks
+            | Mix::TotalLoss
+            | Mix::ViewSingle
+            | Mix::ViewFaults => 20_000,
+            Mix::Calm
+            | Mix::Partitions
+            | Mix::Pauses
+            | Mix::Loss
+            | Mix::TinyWindow
+            | Mix::OneWayHeld
+            | Mix::Held
+            | Mix::Views => 50,
         };
         let skews_ms = addresses.iter().map(|_| if dice.chance(400) { dice.around(skew_ms_max) } else { 0 }).collect();
         let aged_by_ms = if dice.chance(500) { 150_000 } else { 0 };
@@ -95,7 +112,7 @@ impl Shape {
                 let (loss, repeat, late) = (dice.below(100), dice.below(100), dice.below(10));
                 Quality { loss, repeat, late, reorder: dice.chance(500), ..quality }
             }
-            Mix::Crash | Mix::Comebacks | Mix::TotalLoss | Mix::Everything => {
+            Mix::Crash | Mix::Comebacks | Mix::TotalLoss | Mix::ViewFaults | Mix::Everything => {
                 let delay = dice.between(100, 5_000);
                 let (repeat, late) = (dice.below(10), dice.below(5));
                 Quality { repeat, late, ..plain(delay, delay + dice.below(10_000)) }
@@ -106,7 +123,9 @@ impl Shape {
             | Mix::Clocks
             | Mix::TinyWindow
             | Mix::OneWayHeld
-            | Mix::Held => {
+            | Mix::Held
+            | Mix::Views
+            | Mix::ViewSingle => {
                 let delay = if dice.chance(150) { dice.between(5_000, 40_000) } else { dice.between(100, 3_000) };
                 plain(delay, delay + dice.below(3_000))
             }

@@ -94,6 +94,16 @@ pub fn sketch(envelope: &Envelope) -> Option<String> {
         }
         Message::ForwardReply { id, reply } => format!("forward-reply {id} {:?}", reply.outcome),
         Message::Superseded { by } => format!("superseded by {by}"),
+        Message::ViewAsk => "ask for view".to_owned(),
+        Message::Views(news) => format!("view {:?} with {} former", news.current.id, news.former.len()),
+        Message::Prepare { change, .. } => format!("prepare {change:x}"),
+        Message::Prepared(answer) => {
+            let (granted, life, recovered) = (answer.granted, answer.life, answer.recovered);
+            format!("prepared granted={granted} life={life:?} recovered={recovered} former={}", answer.former.len())
+        }
+        Message::Release { change } => format!("release {change:x}"),
+        Message::Fetch { id, view, key } => format!("fetch {id:x} of view {} {}", view.epoch, text(key)),
+        Message::Fetched(answer) => format!("fetched {:x} {:?}", answer.id, answer.entry.as_ref().map(|e| e.version)),
     };
     Some(text)
 }

@@ -15,6 +15,8 @@ pub enum Rule {
     NoLostWrite,
     /// A deleted key is back.
     NoResurrection,
+    /// A node at rest is in another view, has unsettled ones, or holds what is not its to hold.
+    OneHome,
     /// A request that had to succeed did not.
     Live,
     /// Something that should pass away at rest did not.

@@ -34,5 +34,8 @@ mixes! {
     held: Held,
     comebacks: Comebacks,
     total_loss: TotalLoss,
+    views: Views,
+    view_single: ViewSingle,
+    view_faults: ViewFaults,
     everything: Everything,
 }

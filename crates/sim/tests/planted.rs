@@ -54,6 +54,13 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::EmptinessCopied => &[Mix::Single],
         Planted::ClosedUnresolved => &[Mix::Comebacks],
         Planted::RelayForgotten => &[Mix::OneWayHeld],
+        Planted::LegacyChunkLost => &[Mix::Views],
+        Planted::SettledByOne => &[Mix::ViewSingle],
+        Planted::AbsentInTransit => &[Mix::Views],
+        Planted::FormerViewAccepted => &[Mix::Views],
+        Planted::FormerEntriesIgnored => &[Mix::ViewFaults],
+        Planted::LifeUnnamed => &[Mix::ViewFaults],
+        Planted::LegacyPrunedByNew => &[Mix::Views],
     }
 }
 

@@ -6,18 +6,21 @@ use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::version::Version;
 use precede_core::causality::version_vector::VersionVector;
-use precede_core::id::{Address, NodeId, Origin, ShardId, ViewId};
-use precede_core::placement::view::View;
+use precede_core::id::{Address, NodeId, Origin, ViewId};
+use precede_core::node::TableReport;
+use precede_core::placement::view::{View, ViewRecord};
 use precede_core::wire::request::{Outcome, Refusal, WriteConcern};
 use precede_sim::oracle::{Fate, Issue, Oracle, Sighting};
 use precede_sim::past::{Past, WriteIx};
 use precede_sim::properties::causal::Shown;
 use precede_sim::properties::live::Must;
 use precede_sim::properties::{
-    Holding, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, rule_a, stable,
+    Holding, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, one_home, present, rule_a,
+    stable,
 };
 
-const SHARD: ShardId = ShardId(1);
+/// The keys of the one shard.
+const KEYS: [usize; 2] = [0, 1];
 
 struct Story {
     oracle: Oracle,
@@ -29,7 +32,7 @@ impl Story {
         let address = Address::parse("10.0.0.1:80", None).unwrap();
         let view = View::bootstrap(&[address], 1).unwrap();
         let names = vec![Bytes::from_static(b"x"), Bytes::from_static(b"y")];
-        Self { oracle: Oracle::new(names, &view), view: view.id }
+        Self { oracle: Oracle::new(names), view: view.id }
     }
 
     fn version(&self, timestamp: u64) -> Version {
@@ -116,7 +119,7 @@ fn a_lost_write_excuses_itself_and_not_what_its_writer_knew() {
     let mut past = nothing.clone();
     story.oracle.extend(&mut past, second);
     let survivor = story.holding(&[first], 0);
-    no_lost_write::mark_lost(&mut story.oracle, SHARD, &[survivor], false).unwrap();
+    no_lost_write::mark_lost(&mut story.oracle, |oracle, write| survivor.reflects(oracle, write), None).unwrap();
     assert!(story.oracle.writes[second.at()].lost && !story.oracle.writes[first.at()].lost);
     causal::read(&story.oracle, &mut past.clone(), 0, Shown::Write(first)).unwrap();
     causal::read(&story.oracle, &mut past, 0, Shown::Nothing).unwrap_err();
@@ -128,10 +131,10 @@ fn one_crash_must_not_lose_what_two_acknowledged() {
     let nothing = story.nothing();
     let write = story.write(0, 10, false, &nothing);
     story.oracle.writes[write.at()].acks = 1;
-    no_lost_write::mark_lost(&mut story.oracle, SHARD, &[Holding::default()], true).unwrap();
+    no_lost_write::mark_lost(&mut story.oracle, |_, _| false, Some(2)).unwrap();
     story.oracle.writes[write.at()].lost = false;
     story.oracle.writes[write.at()].acks = 2;
-    no_lost_write::mark_lost(&mut story.oracle, SHARD, &[Holding::default()], true).unwrap_err();
+    no_lost_write::mark_lost(&mut story.oracle, |_, _| false, Some(2)).unwrap_err();
 }
 
 #[test]
@@ -141,7 +144,7 @@ fn a_vector_that_claims_what_the_table_lacks_is_caught() {
     let put = story.write(0, 10, false, &nothing);
     let tombstone = story.write(0, 20, true, &nothing);
     let check = |held: &[WriteIx], horizon, applied| {
-        rule_a::check(&story.oracle, SHARD, &story.applied(applied), &story.holding(held, horizon))
+        rule_a::check(&story.oracle, &KEYS, &[&story.applied(applied)], &story.holding(held, horizon))
     };
     check(&[tombstone], 0, 20).unwrap();
     check(&[], 20, 20).unwrap();
@@ -159,8 +162,8 @@ fn a_stable_timestamp_above_what_a_replica_lacks_is_caught() {
     let old = story.write(0, 10, false, &nothing);
     let new = story.write(0, 20, false, &nothing);
     let replicas = [story.holding(&[new], 0), story.holding(&[old], 0)];
-    stable::check(&story.oracle, SHARD, Timestamp(15), &replicas).unwrap();
-    stable::check(&story.oracle, SHARD, Timestamp(20), &replicas).unwrap_err();
+    stable::check(&story.oracle, &KEYS, Timestamp(15), &replicas).unwrap();
+    stable::check(&story.oracle, &KEYS, Timestamp(20), &replicas).unwrap_err();
 }
 
 #[test]
@@ -171,14 +174,55 @@ fn what_is_gone_or_back_at_the_end_is_caught() {
     let tombstone = story.write(0, 20, true, &nothing);
     let other = story.write(1, 30, false, &nothing);
     let (gone, back, good) = (story.holding(&[], 20), story.holding(&[put, other], 0), story.holding(&[other], 20));
-    no_lost_write::at_end(&story.oracle, SHARD, &good).unwrap();
-    no_resurrection::at_end(&story.oracle, SHARD, &good).unwrap();
-    no_lost_write::at_end(&story.oracle, SHARD, &gone).unwrap_err();
-    no_resurrection::at_end(&story.oracle, SHARD, &back).unwrap_err();
+    no_lost_write::at_end(&story.oracle, &KEYS, &good).unwrap();
+    no_resurrection::at_end(&story.oracle, &KEYS, &good).unwrap();
+    no_lost_write::at_end(&story.oracle, &KEYS, &gone).unwrap_err();
+    no_resurrection::at_end(&story.oracle, &KEYS, &back).unwrap_err();
     convergent::check(&good, &good).unwrap();
     convergent::check(&good, &back).unwrap_err();
     assert!(good.reflects(&story.oracle, tombstone) && good.reflects(&story.oracle, put));
     assert!(!gone.reflects(&story.oracle, other));
+}
+
+#[test]
+fn what_is_held_by_whom_it_does_not_belong_to_is_caught() {
+    let address = |at| Address::parse(&format!("10.0.0.{at}:80"), None).unwrap();
+    let addresses = [address(1), address(2)];
+    let view = View::bootstrap(&addresses, 1).unwrap();
+    let oracle = Oracle::new((0..20).map(|at| Bytes::from(format!("k{at}"))).collect());
+    let [own, other] = [0, 1].map(|at| oracle.keys_of(&view, view.shards()[at].id)[0]);
+    let origin = Origin { view: view.id, node: addresses[0].node_id(), start: Timestamp(1) };
+    let table = |shard: usize, key: usize| TableReport {
+        view: view.clone(),
+        shard: view.shards()[shard].id,
+        applied: VersionVector::default(),
+        held: Vec::new(),
+        horizon: Timestamp::ZERO,
+        entries: vec![(oracle.keys[key].name.clone(), Version { timestamp: Timestamp(10), origin }, None)],
+    };
+    let node = addresses[0].node_id();
+    one_home::node(&oracle, &view, node, &[]).unwrap();
+    one_home::node(&oracle, &view, node, &[table(0, own)]).unwrap();
+    one_home::node(&oracle, &view, node, &[table(0, other)]).unwrap_err();
+    one_home::node(&oracle, &view, node, &[table(1, other)]).unwrap_err();
+    let newer = ViewId { epoch: 1, ..view.id };
+    let legacy = TableReport {
+        view: View::from_record(ViewRecord { id: newer, ..view.record().clone() }).unwrap(),
+        ..table(0, own)
+    };
+    one_home::node(&oracle, &view, node, &[table(0, own), legacy]).unwrap_err();
+}
+
+#[test]
+fn a_key_that_is_everywhere_and_said_to_be_absent_is_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    story.write(0, 10, false, &nothing);
+    present::absence(&story.oracle, 0, Timestamp(9)).unwrap();
+    present::absence(&story.oracle, 1, Timestamp(20)).unwrap();
+    present::absence(&story.oracle, 0, Timestamp(10)).unwrap_err();
+    story.write(0, 20, true, &nothing);
+    present::absence(&story.oracle, 0, Timestamp(10)).unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::causality::hlc::Timestamp;
 use crate::effect::{Effect, Effects};
 use crate::event::Event;
-use crate::id::{Life, NodeId};
+use crate::id::{Life, NodeId, ViewId};
 use crate::node::Node;
 use crate::node::recover::MISMATCHES;
 use crate::planted::{self, Planted};
@@ -15,33 +15,45 @@ use crate::wire::message::{Ack, Envelope, Frame, Message, Status, SyncChunk, Syn
 impl Node {
     pub(super) fn on_message(&mut self, now: Now, envelope: Envelope, effects: &mut Effects) {
         let Envelope { cluster, view, from, life, clock, body } = envelope;
-        if cluster != self.cluster || view != self.view.id || from == self.me {
+        if !self.is_known(cluster, view, from, &body) {
             effects.push(Effect::Event(Event::StrangerRefused(from)));
             return;
         }
         // Whoever is heard can be reached again, whatever the transport has said before: its word is a hint.
         self.disconnected.remove(&from);
         self.hear_clock(now, from, clock, effects);
-        if !self.admit(now, from, life, effects) {
+        if !self.admit(now, from, life, view, effects) {
+            return;
+        }
+        let same_view = self.compare_views(from, view, effects);
+        let is_former = planted::is(Planted::FormerViewAccepted) && matches!(&body, Message::Frame(_));
+        if !same_view && !crosses_views(&body) && !is_former {
             return;
         }
         match body {
-            Message::Hello { boot } => self.on_hello(from, boot, effects),
+            Message::Hello { boot, .. } => self.on_hello(from, boot, same_view, effects),
             Message::Welcome { boot, recovered, known_life } => {
                 self.on_welcome(now, from, boot, recovered, known_life, effects);
             }
             Message::Frame(frame) => self.on_frame(now, from, life, &frame, effects),
             Message::Ack(ack) => self.on_ack(now, from, &ack),
             Message::Status(status) => self.on_status(now, from, life, status, effects),
-            Message::Gossip { wall, covered } => {
+            Message::Gossip { wall, former, settled, adopted, covered } => {
+                self.adopted.extend(adopted);
+                self.hear_settled(now, &settled, effects);
+                self.hear_former_reports(now, from, &former, effects);
                 self.walls.insert(from, wall.0.cast_signed() - now.wall.0.cast_signed());
                 for (node, covered) in covered {
                     self.stability.hear(node, covered);
                 }
             }
-            Message::SyncPull(pull) => self.on_sync_pull(from, &pull, effects),
+            Message::SyncPull(pull) => self.on_sync_pull(now, from, &pull, effects),
             Message::SyncChunk(chunk) => self.on_sync_chunk(now, from, life, &chunk, effects),
-            Message::Forward(forward) => self.on_forward(now, from, forward, effects),
+            Message::Forward(forward) => {
+                // Who is behind its router cannot know what is its own.
+                let is_behind = view > self.views.current().id;
+                self.on_forward(now, from, forward, is_behind, effects);
+            }
             Message::ForwardReply { id, reply } => self.on_forward_reply(now, from, id, reply, effects),
             Message::Swim(packet) => {
                 if self.membership.on_packet(now.monotonic, &packet).is_err() {
@@ -49,7 +61,42 @@ impl Node {
                 }
             }
             Message::Superseded { by } => self.on_superseded(by, effects),
+            Message::ViewAsk => self.offer_views(from, effects),
+            Message::Views(news) => {
+                if cluster != self.cluster && news.current.id.epoch > 0 {
+                    self.cluster = cluster;
+                }
+                self.on_views(now, from, *news, effects);
+            }
+            // One that was sent before the view that came of it holds no other coordinator up.
+            Message::Prepare { .. } if view < self.views.current().id && self.views.current().id.epoch > 0 => {}
+            Message::Prepare { change, known_life } => self.on_prepare(now, from, cluster, change, known_life, effects),
+            Message::Prepared(answer) => self.on_prepared(now, from, view, answer, effects),
+            Message::Release { change } => self.on_release(from, change),
+            Message::Fetch { id, view, key } => self.on_fetch(now, from, id, view, &key, effects),
+            Message::Fetched(answer) => self.on_fetched(now, &answer, effects),
         }
+    }
+
+    /// Whether a message is of this node's cluster. Nodes whose cluster's name is only derived from their environment may be
+    /// invited by a cluster, and found again by one that they are members of.
+    fn is_known(&self, cluster: u64, view: ViewId, from: NodeId, body: &Message) -> bool {
+        let mine = self.views.current().id;
+        if from == self.me {
+            return false;
+        }
+        if cluster != self.cluster {
+            return match body {
+                Message::Prepare { .. } | Message::Views(_) | Message::Release { .. } => self.may_be_invited(),
+                Message::Hello { is_derived, .. } => {
+                    *is_derived && self.views.current().shard_of_member(from).is_some()
+                }
+                _ => false,
+            };
+        }
+        // Bootstrap views are never taken from others; two that differ are two clusters.
+        let coordinates = matches!(body, Message::Prepare { .. } | Message::Prepared(_) | Message::Release { .. });
+        view == mine || view.epoch > 0 || mine.epoch > 0 || coordinates
     }
 
     /// Takes over a peer's clock, and reports one that is far ahead (design 4.2).
@@ -68,10 +115,17 @@ impl Node {
     }
 
     /// Takes note of the sender's life. A node that knows a newer life takes nothing more from an older one.
-    fn admit(&mut self, now: Now, from: NodeId, life: Option<Timestamp>, effects: &mut Effects) -> bool {
+    fn admit(&mut self, now: Now, from: NodeId, life: Option<Timestamp>, view: ViewId, effects: &mut Effects) -> bool {
         let Some(start) = life else { return true };
         if !self.peers.contains_key(&from) {
-            return true;
+            let known = self.lives.entry(from).or_insert(start);
+            let is_former = start < *known;
+            *known = start.max(*known);
+            let by = *known;
+            if is_former {
+                self.supersede(from, view, by, effects);
+            }
+            return !is_former;
         }
         let life = Life { node: from, start };
         match self.learn(life, effects) {
@@ -79,7 +133,7 @@ impl Node {
             Standing::Former => {
                 effects.push(Effect::Event(Event::FormerLifeRefused(life)));
                 let by = self.replica.as_ref().and_then(|replica| replica.lives.newest(from)).unwrap_or(start);
-                self.send(from, Message::Superseded { by }, effects);
+                self.supersede(from, view, by, effects);
                 return false;
             }
             Standing::Newest | Standing::New => {}
@@ -93,6 +147,16 @@ impl Node {
         true
     }
 
+    /// Answers a life that is over. One that is in an older view may just have started with nothing else and with a clock that
+    /// was set back: it is told of the view, and begins again there.
+    fn supersede(&mut self, from: NodeId, view: ViewId, by: Timestamp, effects: &mut Effects) {
+        if view < self.views.current().id {
+            self.offer_views(from, effects);
+        } else {
+            self.send(from, Message::Superseded { by }, effects);
+        }
+    }
+
     /// Takes note of a life of a shard member, from itself or by hearsay.
     pub(super) fn learn(&mut self, life: Life, effects: &mut Effects) -> Standing {
         if life.node == self.me {
@@ -104,6 +168,8 @@ impl Node {
             return Standing::Newest;
         }
         let standing = replica.learn(life);
+        let known = self.lives.entry(life.node).or_insert(life.start);
+        *known = life.start.max(*known);
         if standing == Standing::New {
             let start = replica.origin.map_or(Timestamp::ZERO, |origin| origin.start);
             let peer = self.peers.get_mut(&life.node).expect("it was just found");
@@ -120,23 +186,28 @@ impl Node {
     }
 
     fn on_superseded(&mut self, by: Timestamp, effects: &mut Effects) {
-        let Some(origin) = self.replica.as_ref().and_then(|replica| replica.origin) else { return };
-        if by > origin.start {
+        let Some(start) = self.life else { return };
+        if by > start {
             effects.push(Effect::Event(Event::Superseded(Life { node: self.me, start: by })));
             effects.push(Effect::Stop);
             self.stopped = true;
         }
     }
 
-    fn on_hello(&mut self, from: NodeId, boot: u64, effects: &mut Effects) {
+    fn on_hello(&mut self, from: NodeId, boot: u64, same_view: bool, effects: &mut Effects) {
+        if !same_view {
+            return;
+        }
         let recovered = self.replica.as_ref().is_some_and(|replica| replica.recovered);
-        let known_life = self.replica.as_ref().and_then(|replica| replica.lives.newest(from));
+        let known_life = self.lives.get(&from).copied();
         self.send(from, Message::Welcome { boot, recovered, known_life }, effects);
     }
 
     fn on_frame(&mut self, now: Now, from: NodeId, life: Option<Timestamp>, frame: &Frame, effects: &mut Effects) {
         let Some(replica) = &mut self.replica else { return };
-        let sound = frame.origin.node == from && Some(frame.origin.start) == life && frame.origin.view == self.view.id;
+        let sound = frame.origin.node == from
+            && Some(frame.origin.start) == life
+            && (frame.origin.view == self.views.current().id || planted::is(Planted::FormerViewAccepted));
         if !sound {
             effects.push(Effect::Event(Event::BadMessage { node: from, what: "frame of a strange origin" }));
             return;
@@ -194,7 +265,7 @@ impl Node {
     pub(super) fn close_lives(&mut self, effects: &mut Effects) {
         let Some(replica) = &self.replica else { return };
         let statuses = self.statuses();
-        let mine = replica.status(&statuses);
+        let mine = replica.status(&statuses, self.held_reports());
         let statuses: std::collections::BTreeMap<_, _> =
             statuses.into_iter().map(|(node, status)| (node, status.clone())).collect();
         let by_node = statuses.iter().map(|(node, status)| (*node, status)).collect();
@@ -222,6 +293,8 @@ impl Node {
         let comparable = replica.recovered
             && status.recovered
             && self.pass.is_none()
+            && replica.held.is_empty()
+            && status.held.is_empty()
             && replica.seen == status.seen
             && replica.lives.closed().values().eq(status.closed.iter())
             && whole(&replica.seen, &replica.applied)
@@ -234,16 +307,24 @@ impl Node {
         }
     }
 
-    fn on_sync_pull(&mut self, from: NodeId, pull: &SyncPull, effects: &mut Effects) {
+    fn on_sync_pull(&mut self, now: Now, from: NodeId, pull: &SyncPull, effects: &mut Effects) {
+        if pull.legacy.is_some() {
+            match self.legacy_chunk(pull, from) {
+                Some(chunk) => self.send(from, Message::SyncChunk(chunk), effects),
+                // It may not have heard yet that the view is settled.
+                None => self.send(from, self.news(now), effects),
+            }
+            return;
+        }
         let Some(replica) = &self.replica else { return };
         if replica.origin.is_none() || !self.peers.contains_key(&from) {
             return;
         }
-        let chunk = replica.sync_chunk(pull, &self.stability);
+        let chunk = replica.sync_chunk(pull, &self.stability, &self.views, self.held_reports(), |_| true);
         self.send(from, Message::SyncChunk(chunk), effects);
     }
 
-    fn on_sync_chunk(
+    pub(super) fn on_sync_chunk(
         &mut self,
         now: Now,
         from: NodeId,
@@ -251,21 +332,33 @@ impl Node {
         chunk: &SyncChunk,
         effects: &mut Effects,
     ) {
-        let (Some(replica), Some(pass)) = (&mut self.replica, &mut self.pass) else { return };
+        let Some(pass) = &self.pass else { return };
         if !pass.awaits(from, life, chunk) {
             return;
         }
         for (node, covered) in &chunk.covered {
             self.stability.hear(*node, *covered);
         }
-        let kind = pass.kind;
+        // What the source knows of settlement comes first (design 8.3).
+        self.hear_settled(now, &chunk.settled, effects);
+        let (Some(replica), Some(pass)) = (&mut self.replica, &mut self.pass) else { return };
+        let (kind, legacy) = (pass.kind, pass.legacy);
         let before = pass.note_first(chunk).clone();
-        let lost = planted::is(Planted::HandOffLoses) && chunk.from > 0 && chunk.next.is_none();
-        let dropped = if lost { 0 } else { replica.on_sync_chunk(chunk, kind, &before) };
+        let lost_from_legacy = planted::is(Planted::LegacyChunkLost) && pass.legacy.is_some() && from != self.me;
+        let lost = (planted::is(Planted::HandOffLoses) && chunk.from > 0 || lost_from_legacy) && chunk.next.is_none();
+        let dropped = if lost { 0 } else { replica.on_sync_chunk(chunk, kind, legacy.map(|id| (id, from)), &before) };
         for entry in &chunk.entries {
             if let Some(id) = entry.payload.as_ref().and_then(|payload| payload.write_id) {
                 self.write_ids.insert(id, entry.version);
             }
+        }
+        if pass.legacy.is_some() && from != self.me {
+            let bytes = |entry: &crate::wire::message::SyncEntry| {
+                let value = entry.payload.as_ref().and_then(|payload| payload.value.as_ref());
+                entry.key.len() + value.map_or(0, |value| value.bytes.len())
+            };
+            self.received.0 += chunk.entries.len() as u64;
+            self.received.1 += chunk.entries.iter().map(bytes).sum::<usize>() as u64;
         }
         pass.entries += chunk.entries.len() as u64;
         pass.dropped += dropped;
@@ -278,5 +371,30 @@ impl Node {
             }
             None => self.finish_pass(now, chunk.horizon, effects),
         }
+    }
+}
+
+/// Whether a message means the same whatever views its sender and its receiver are in.
+fn crosses_views(body: &Message) -> bool {
+    match body {
+        Message::Forward(_)
+        | Message::ForwardReply { .. }
+        | Message::Swim(_)
+        | Message::Superseded { .. }
+        | Message::ViewAsk
+        | Message::Views(_)
+        | Message::Prepare { .. }
+        | Message::Prepared(_)
+        | Message::Release { .. } => true,
+        Message::Hello { .. }
+        | Message::Welcome { .. }
+        | Message::Frame(_)
+        | Message::Ack(_)
+        | Message::Status(_)
+        | Message::Gossip { .. }
+        | Message::SyncPull(_)
+        | Message::SyncChunk(_)
+        | Message::Fetch { .. }
+        | Message::Fetched(_) => false,
     }
 }

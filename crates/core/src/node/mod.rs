@@ -3,27 +3,33 @@
 //! [`Node::step`] is one exhaustive match over the inputs, followed by one pass over what may have become due.
 
 mod beat;
+mod coordinate;
+mod handoff;
 mod messages;
 mod recover;
 mod report;
 mod requests;
 mod routing;
+mod settle;
+mod spread;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-pub use crate::node::report::{NodeReport, PeerReport};
+pub use crate::node::report::{NodeReport, PeerReport, TableReport};
+pub use crate::node::settle::ChangeReport;
 
 use crate::causality::hlc::{Hlc, Timestamp};
 use crate::config::Config;
 use crate::effect::{Effect, Effects};
 use crate::event::Event;
-use crate::id::{NodeId, ShardId};
+use crate::id::{Address, NodeId, ShardId, ViewId};
 use crate::input::Input;
-use crate::membership::{Change, Membership};
+use crate::membership::{self, Membership};
 use crate::placement::view::View;
+use crate::placement::views::Views;
 use crate::reader::Reader;
 use crate::recovery::Boot;
 use crate::replication::replica::Replica;
@@ -32,9 +38,10 @@ use crate::replication::stream::Outgoing;
 use crate::replication::sync::Pass;
 use crate::request::acks::Acks;
 use crate::request::pending::PendingRequests;
-use crate::request::write_ids::WriteIds;
+use crate::request::write_ids::{SeenForwards, WriteIds};
 use crate::time::{Instant, Now};
-use crate::wire::message::{Envelope, Message, Status};
+use crate::view_change::change::{Change, Lease};
+use crate::wire::message::{Envelope, Message, Statement, Status};
 
 /// What a replica knows of a shard peer.
 #[derive(Debug, Default)]
@@ -54,7 +61,30 @@ pub struct Node {
     config: Config,
     cluster: u64,
     me: NodeId,
-    view: View,
+    views: Views,
+    /// What this node held as a member of former views: frozen, the only thing that it hands over for them.
+    legacies: BTreeMap<ViewId, Replica>,
+    /// This run's start; none before it has met its shard.
+    life: Option<Timestamp>,
+    /// The newest life heard of every node.
+    lives: BTreeMap<NodeId, Timestamp>,
+    /// Nodes known to have adopted the current view.
+    adopted: BTreeSet<NodeId>,
+    /// Per former view, who was heard under the current one to hold a recovered legacy of it.
+    holders: BTreeMap<ViewId, BTreeSet<NodeId>>,
+    /// Which shards of the current view have got everything of a former one.
+    statements: BTreeMap<(ViewId, ShardId), Statement>,
+    /// The last nodes that have left the view.
+    departed: VecDeque<Address>,
+    /// To whom views were offered since the last heartbeat, and whose were asked for.
+    offered: BTreeSet<NodeId>,
+    lease: Option<Lease>,
+    change: Option<Change>,
+    /// Questions to old owners that are not answered: the pending request.
+    fetches: BTreeMap<u64, u64>,
+    /// Keys, and bytes, that were handed over under the current view.
+    received: (u64, u64),
+    reader: Reader,
     clock: Hlc,
     rng: ChaCha8Rng,
     started: Instant,
@@ -64,6 +94,8 @@ pub struct Node {
     stability: Stability,
     membership: Membership,
     disconnected: BTreeSet<NodeId>,
+    /// Whom the transport was told to keep connections to.
+    reached: BTreeSet<NodeId>,
     avoid: BTreeMap<NodeId, Instant>,
     pass: Option<Pass>,
     pending: PendingRequests,
@@ -71,6 +103,7 @@ pub struct Node {
     next_forward: u64,
     acks: Acks,
     write_ids: WriteIds,
+    seen_forwards: SeenForwards,
     beat_at: Instant,
     beats: u64,
     ahead: BTreeSet<NodeId>,
@@ -86,8 +119,11 @@ impl Node {
     pub fn new(config: Config, now: Now) -> Self {
         let me = config.address.node_id();
         let view = config.bootstrap.clone();
+        let views = Views::new(view.clone());
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ me.0);
-        let replica = view.shard_of_member(me).map(|shard| Replica::new(&config, &view, shard, random(&mut rng)));
+        let replica = view.shard_of_member(me).map(|shard| Replica::new(&config, &views, shard, random(&mut rng)));
+        let reader = Reader::default();
+        reader.follow(replica.as_ref().map(|replica| replica.shared.clone()));
         let peers = replica.iter().flat_map(|replica| &replica.members).filter(|node| **node != me);
         let peers: BTreeMap<_, _> = peers.map(|node| (*node, Peer::default())).collect();
         let members: Vec<NodeId> = view.members().map(|(node, _, _)| node).collect();
@@ -98,12 +134,13 @@ impl Node {
             me,
             clock: Hlc::default(),
             started: now.monotonic,
-            boot: replica.is_some().then(|| Boot::new(random(&mut rng), now.monotonic)),
+            boot: Some(Boot::new(random(&mut rng), now.monotonic)),
             stability: Stability::new(&view),
             membership,
             replica,
             peers,
             disconnected: BTreeSet::new(),
+            reached: members.iter().copied().collect(),
             avoid: BTreeMap::new(),
             pass: None,
             pending: PendingRequests::default(),
@@ -111,6 +148,7 @@ impl Node {
             next_forward: random(&mut rng) >> 1,
             acks: Acks::default(),
             write_ids: WriteIds::default(),
+            seen_forwards: SeenForwards::default(),
             beat_at: now.monotonic,
             beats: 0,
             ahead: BTreeSet::new(),
@@ -118,7 +156,20 @@ impl Node {
             progress: false,
             stopped: false,
             rng,
-            view,
+            views,
+            legacies: BTreeMap::new(),
+            life: None,
+            lives: BTreeMap::new(),
+            adopted: BTreeSet::from([me]),
+            holders: BTreeMap::new(),
+            statements: BTreeMap::new(),
+            departed: VecDeque::new(),
+            offered: BTreeSet::new(),
+            lease: None,
+            change: None,
+            fetches: BTreeMap::new(),
+            received: (0, 0),
+            reader,
             config,
         }
     }
@@ -152,20 +203,27 @@ impl Node {
             self.membership.next_deadline(),
             self.pending.next_deadline(),
             self.acks.next_deadline(),
+            self.local_pass_due(),
         ];
         deadlines.into_iter().flatten().min()
     }
 
-    /// The concurrent read path; none for a spare.
+    /// The concurrent read path. It follows this node from view to view.
     #[must_use]
-    pub fn reader(&self) -> Option<Reader> {
-        self.replica.as_ref().map(|replica| Reader::new(replica.shared.clone()))
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// The fingerprint of the cluster that this node belongs to.
+    #[must_use]
+    pub fn cluster(&self) -> u64 {
+        self.cluster
     }
 
     /// The current view.
     #[must_use]
     pub fn view(&self) -> &View {
-        &self.view
+        self.views.current()
     }
 
     /// This node's short name.
@@ -187,6 +245,7 @@ impl Node {
             self.beat(now, effects);
         }
         self.run_membership(now, effects);
+        self.run_local_pass(now, effects);
         self.settle(now, effects);
         self.run_pending(now, effects);
         if self.progress {
@@ -206,10 +265,10 @@ impl Node {
         }
         for change in self.membership.take_changes() {
             match change {
-                Change::Up(node) => {
+                membership::Change::Up(node) => {
                     self.avoid.remove(&node);
                 }
-                Change::Down(_) => {}
+                membership::Change::Down(_) => {}
             }
         }
     }
@@ -252,10 +311,19 @@ impl Node {
     }
 
     fn send(&self, to: NodeId, body: Message, effects: &mut Effects) {
-        let life = self.replica.as_ref().and_then(|replica| replica.origin).map(|origin| origin.start);
-        let envelope =
-            Envelope { cluster: self.cluster, view: self.view.id, from: self.me, life, clock: self.clock.last(), body };
-        effects.push(Effect::Send { to, envelope: Box::new(envelope) });
+        self.send_as(self.cluster, to, body, effects);
+    }
+
+    /// Sends as a member of another cluster: only to answer one that invites this node.
+    fn send_as(&self, cluster: u64, to: NodeId, body: Message, effects: &mut Effects) {
+        let (view, from, life, clock) = (self.views.current().id, self.me, self.life, self.clock.last());
+        effects.push(Effect::Send { to, envelope: Box::new(Envelope { cluster, view, from, life, clock, body }) });
+    }
+
+    /// What this replica tells its shard peers.
+    fn status(&self) -> Option<Status> {
+        let replica = self.replica.as_ref()?;
+        Some(replica.status(&self.statuses(), self.held_reports()))
     }
 
     fn statuses(&self) -> BTreeMap<NodeId, &Status> {

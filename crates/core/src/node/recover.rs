@@ -1,7 +1,5 @@
 //! Start-up, recovery and catch-up: when to meet, from whom to sync (design 8.3, 8.4, 10).
 
-use std::time::Duration;
-
 use crate::causality::hlc::Timestamp;
 use crate::effect::{Effect, Effects};
 use crate::event::Event;
@@ -12,7 +10,7 @@ use crate::replication::is_closed;
 use crate::replication::stream::Outgoing;
 use crate::replication::sync::{Kind, Pass};
 use crate::time::Now;
-use crate::wire::message::{Message, Status, SyncPull};
+use crate::wire::message::{HeldReport, Message, Status, SyncPull};
 
 /// After so many unanswered pulls of one chunk a pass is given up.
 const PULLS_MAX: u32 = 5;
@@ -41,26 +39,23 @@ impl Node {
 
     /// Begins this node's life if its shard is met (design 10.1).
     pub(super) fn try_to_meet(&mut self, now: Now, effects: &mut Effects) {
-        let (Some(boot), Some(replica)) = (&self.boot, &mut self.replica) else { return };
+        let Some(boot) = &self.boot else { return };
         let timeout = self.config.cluster.bootstrap_timeout;
-        let Some(how) = boot.verdict(&self.view, self.me, replica.shared.shard, now.monotonic, timeout) else { return };
-        // Whoever was heard may not know what this address issued in a life that only others heard of, or nobody. So a life
-        // begins above all that a drifting clock can have issued before, in a millisecond of its own; the random bits
-        // tell lives apart whose wall clock was set back (design 4.1, 15.2).
-        let safe = Timestamp::from_wall(now.wall).later_by(2 * self.config.cluster.clock_drift_max);
-        let floor = self.clock.last().max(safe).later_by(Duration::from_millis(1));
-        let start = floor.in_millisecond(random(&mut self.rng));
-        self.clock.begin(start);
+        let shard = self.views.current().shard_of_member(self.me);
+        let Some(how) = boot.verdict(self.views.current(), self.me, shard, now.monotonic, timeout) else { return };
+        // Whoever was heard may not know what this address issued in a life that only others heard of, or nobody.
+        let start = self.begin_life(now);
         let start = if planted::is(Planted::OriginReused) { Timestamp(1) } else { start };
-        let origin = Origin { view: self.view.id, node: self.me, start };
+        self.boot = None;
+        effects.push(Effect::Event(Event::Met { life: Life { node: self.me, start }, how }));
+        let Some(replica) = &mut self.replica else { return };
+        let origin = Origin { view: self.views.current().id, node: self.me, start };
         replica.begin(origin);
         for peer in self.peers.values_mut() {
             peer.out = Outgoing::new(start);
         }
         self.write_ids.forget_until(start);
-        self.boot = None;
         self.progress = true;
-        effects.push(Effect::Event(Event::Met { life: origin.life(), how }));
         self.seek_recovery(now, effects);
     }
 
@@ -82,7 +77,11 @@ impl Node {
             return;
         }
         match self.replica.as_ref().is_some_and(|replica| replica.recovered) {
-            true => self.seek_relay(now, effects),
+            true => {
+                if !self.seek_hand_off(now, effects) {
+                    self.seek_relay(now, effects);
+                }
+            }
             false => self.seek_first(now, effects),
         }
     }
@@ -123,7 +122,7 @@ impl Node {
             .stability
             .words()
             .iter()
-            .any(|(node, covered)| members.contains(node) && *covered > self.view.id.activation);
+            .any(|(node, covered)| members.contains(node) && *covered > self.views.current().id.activation);
         effects.push(Effect::Event(Event::Recovered { entries: replica.table().live() }));
         if remembered {
             effects.push(Effect::Event(Event::ShardMemoryLost));
@@ -176,14 +175,27 @@ impl Node {
                 .iter()
                 .any(|(origin, there)| ahead(origin, there, replica.seen.get(origin).max(replica.applied.get(origin))))
             || replica.lives.needs_sync_from(node, status, &replica.members)
+            || status.held.iter().any(|theirs| self.needs_held(node, theirs))
+    }
+
+    /// Whether a peer holds something of a former view that no hand-off will bring.
+    fn needs_held(&self, node: NodeId, theirs: &HeldReport) -> bool {
+        let Some(replica) = &self.replica else { return false };
+        let Some(mine) = replica.held.get(&theirs.view) else { return false };
+        self.is_complete(&theirs.view)
+            && theirs.complete
+            && (theirs.vector.iter().any(|(origin, there)| there > mine.vector.get(origin))
+                || mine.must_sync_from(node, replica.lives.newest(node), theirs))
     }
 
     /// What this replica needs from a peer: everything if they differ where they must not; absence too if the peer may
-    /// have collected tombstones that this replica never had.
+    /// have collected tombstones that this replica never had. While a former view is known nobody collects any.
     fn needed(&self, node: NodeId) -> Option<Kind> {
         let (replica, peer) = (self.replica.as_ref()?, self.peers.get(&node)?);
-        let collected =
-            |status: &Status| status.recovered && status.horizon > replica.covered && replica.horizon < status.horizon;
+        let settled = self.views.is_settled();
+        let collected = |status: &Status| {
+            settled && status.recovered && status.horizon > replica.covered && replica.horizon < status.horizon
+        };
         if peer.mismatches >= MISMATCHES {
             Some(Kind::Replacing)
         } else if peer.status.as_ref().is_some_and(collected) {
@@ -206,7 +218,7 @@ impl Node {
         let Some(replica) = &self.replica else { return };
         let Some(start) = replica.lives.newest(node) else { return };
         let id = random(&mut self.rng);
-        self.pass = Some(Pass::new(id, Life { node, start }, kind, replica.covered, now.monotonic));
+        self.pass = Some(Pass::new(id, Life { node, start }, kind, None, replica.covered, now.monotonic));
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.behind_since = None;
             peer.gap_since = None;
@@ -218,9 +230,20 @@ impl Node {
 
     /// Asks for the chunk that the pass waits for.
     pub(super) fn pull(&mut self, now: Now, effects: &mut Effects) {
-        let (Some(replica), Some(pass)) = (&self.replica, &mut self.pass) else { return };
+        let Some(pass) = &mut self.pass else { return };
         pass.asked_at = now.monotonic;
         pass.asks += 1;
+        let to = pass.source.node;
+        if to != self.me
+            && let Some(pull) = self.next_pull()
+        {
+            self.send(to, Message::SyncPull(pull), effects);
+        }
+    }
+
+    /// The question for the chunk that the pass waits for.
+    pub(super) fn next_pull(&self) -> Option<SyncPull> {
+        let (replica, pass) = (self.replica.as_ref()?, self.pass.as_ref()?);
         let (have, closed) = match pass.kind {
             Kind::Replacing => Default::default(),
             Kind::Missing | Kind::Full => {
@@ -228,25 +251,61 @@ impl Node {
                 (replica.applied.clone(), closed.unwrap_or_default())
             }
         };
-        let pull = SyncPull { pass: pass.id, have, closed, full: pass.kind.names_all(), from: pass.from };
-        let to = pass.source.node;
-        self.send(to, Message::SyncPull(pull), effects);
+        // Once one old member with all there is of a shard has handed over, so have the views before its own.
+        let has_older = match pass.legacy {
+            None => replica.recovered && self.views.is_settled() && pass.kind != Kind::Replacing,
+            Some(id) => {
+                replica.held.len() == 1
+                    && replica.held.get(&id).is_some_and(|held| {
+                        held.view.shard_of_member(pass.source.node).is_some_and(|shard| held.has_bulk(shard))
+                    })
+            }
+        };
+        let held = if pass.kind == Kind::Replacing { Vec::new() } else { self.held_reports() };
+        let (full, from, legacy) = (pass.kind.names_all(), pass.from, pass.legacy);
+        Some(SyncPull { pass: pass.id, have, closed, full, legacy, held, has_older, from })
     }
 
     fn watch_pass(&mut self, now: Now, effects: &mut Effects) {
         let Some(pass) = &self.pass else { return };
-        let up = self.peers.get(&pass.source.node).is_some_and(|peer| peer.up);
+        let source = pass.source.node;
+        let up = match pass.legacy {
+            None => self.peers.get(&source).is_some_and(|peer| peer.up),
+            Some(_) => source == self.me || (self.is_up(source) && !self.is_gone(source)),
+        };
         if !up || pass.asks > PULLS_MAX {
-            self.pass = None;
+            self.give_up_pass(now);
         } else if now.monotonic.since(pass.asked_at) >= self.config.cluster.attempt_timeout {
             self.pull(now, effects);
+        }
+    }
+
+    /// Gives a pass up. An old member that does not hand over is left alone for a while.
+    pub(super) fn give_up_pass(&mut self, now: Now) {
+        if let Some(pass) = self.pass.take()
+            && pass.legacy.is_some()
+        {
+            self.avoid.insert(pass.source.node, now.monotonic + self.config.cluster.attempt_timeout);
         }
     }
 
     pub(super) fn finish_pass(&mut self, now: Now, horizon: Timestamp, effects: &mut Effects) {
         let (Some(replica), Some(pass)) = (&mut self.replica, self.pass.take()) else { return };
         let Some(before) = &pass.first else { return };
-        if pass.kind == Kind::Missing && horizon > pass.covered_at_start && before.recovered {
+        if let Some(legacy) = pass.legacy {
+            if pass.kind == Kind::Missing && before.recovered && horizon > pass.covered_at_start && pass.was_touched {
+                // Tombstones are gone there that this replica may never have had, nor what it has got so far.
+                self.begin_hand_off(now, legacy, pass.source, Kind::Full, effects);
+                return;
+            }
+            replica.on_handed_over(legacy, pass.source, before);
+            effects.push(Effect::Event(Event::HandedOver { from: pass.source.node, entries: pass.entries }));
+            self.progress = true;
+            self.seek_recovery(now, effects);
+            return;
+        }
+        if self.views.is_settled() && pass.kind == Kind::Missing && horizon > pass.covered_at_start && before.recovered
+        {
             // Tombstones that this replica may never have had are gone at the source: absence must be named.
             self.begin_pass(now, pass.source.node, Kind::Full, effects);
             return;

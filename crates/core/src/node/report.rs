@@ -5,9 +5,11 @@ use bytes::Bytes;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
-use crate::id::{Life, NodeId};
+use crate::id::{Life, NodeId, ShardId, ViewId};
 use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, UNACKED_WRITES_MAX, WAITING_MAX};
 use crate::node::Node;
+use crate::placement::view::View;
+use crate::replication::replica::Replica;
 use crate::table::entry::Entry;
 use crate::table::value::Value;
 use crate::time::Now;
@@ -86,7 +88,11 @@ impl Node {
             life: replica.and_then(|replica| replica.origin).map(|origin| origin.life()),
             clock: self.clock.last().max(Timestamp::from_wall(now.wall)),
             wall_ahead_ms: self.wall_ahead_ms(),
-            waiting_for: self.boot.as_ref().map(|boot| boot.waiting_for(&self.view, self.me)).unwrap_or_default(),
+            waiting_for: self
+                .boot
+                .as_ref()
+                .map(|boot| boot.waiting_for(self.views.current(), self.me))
+                .unwrap_or_default(),
             covered: replica.map(|replica| replica.covered).unwrap_or_default(),
             stable: self.stability.stable(),
             horizon: replica.map(|replica| replica.horizon).unwrap_or_default(),
@@ -135,18 +141,33 @@ impl Node {
     /// All entries, tombstones included, by key. Slow; for tests and the simulator.
     #[must_use]
     pub fn dump(&self) -> Vec<(Bytes, Version, Option<Value>)> {
-        let Some(replica) = &self.replica else { return Vec::new() };
-        let walk = replica.table().walk(0, usize::MAX, usize::MAX, Entry::content_bytes);
-        let mut entries: Vec<_> = walk
-            .entries
-            .iter()
-            .map(|entry| {
-                let value = entry.value().map(|value| value.to_owned());
-                (Bytes::copy_from_slice(entry.key()), replica.table().version(entry), value)
-            })
-            .collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        entries
+        self.replica.as_ref().map(entries).unwrap_or_default()
+    }
+
+    /// What this node holds: its shard's table, and the legacies of former views. Slow; for tests and the simulator.
+    #[must_use]
+    pub fn tables(&self) -> Vec<TableReport> {
+        let table = |replica: &Replica| TableReport {
+            view: replica.shared.view.clone(),
+            shard: replica.shared.shard,
+            applied: replica.applied.clone(),
+            held: replica.held.iter().map(|(id, held)| (*id, held.vector.clone())).collect(),
+            horizon: replica.horizon,
+            entries: entries(replica),
+        };
+        self.replica.iter().chain(self.legacies.values()).map(table).collect()
+    }
+
+    /// Whether every former view is known to be settled.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.views.is_settled()
+    }
+
+    /// This run's life, once it has begun one.
+    #[must_use]
+    pub fn life(&self) -> Option<Timestamp> {
+        self.life
     }
 
     /// Loses an entry as a bug or a bit flip would: for tests of what mends it.
@@ -168,7 +189,7 @@ impl Node {
         let Some(replica) = &self.replica else { return };
         assert!(replica.window.bytes() <= self.config.window_bytes_max, "the window is beyond its bound");
         assert!(replica.window.floor().0.entries.len() <= CONTEXT_ENTRIES_MAX, "the floor is beyond its bound");
-        assert!(replica.recovered || replica.covered == self.view.id.activation, "covered before recovery");
+        assert!(replica.recovered || replica.covered == Timestamp::ZERO, "covered before recovery");
         assert!(self.boot.is_some() != replica.origin.is_some(), "a life begins when the shard is met");
         for (origin, timestamp) in replica.applied.iter() {
             assert!(timestamp >= origin.start, "a vector below the start of an origin");
@@ -178,4 +199,35 @@ impl Node {
         assert!(visible.horizon >= replica.horizon, "a horizon that readers do not see");
         assert!(visible.covered <= replica.covered || !visible.serving, "readers see more than there is");
     }
+}
+
+/// A table, as the simulator looks at it.
+#[derive(Debug, Clone)]
+pub struct TableReport {
+    /// The view under which it is held.
+    pub view: View,
+    /// The shard that it holds of it.
+    pub shard: ShardId,
+    /// Its vector.
+    pub applied: VersionVector,
+    /// What it claims of former views.
+    pub held: Vec<(ViewId, VersionVector)>,
+    /// The greatest tombstone ever collected.
+    pub horizon: Timestamp,
+    /// By key.
+    pub entries: Vec<(Bytes, Version, Option<Value>)>,
+}
+
+fn entries(replica: &Replica) -> Vec<(Bytes, Version, Option<Value>)> {
+    let walk = replica.table().walk(0, usize::MAX, usize::MAX, Entry::content_bytes);
+    let mut entries: Vec<_> = walk
+        .entries
+        .iter()
+        .map(|entry| {
+            let value = entry.value().map(|value| value.to_owned());
+            (Bytes::copy_from_slice(entry.key()), replica.table().version(entry), value)
+        })
+        .collect();
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    entries
 }

@@ -7,18 +7,20 @@ use bytes::Bytes;
 use crate::causality::context::Context;
 use crate::causality::version::Version;
 use crate::effect::{Effect, Effects};
-use crate::id::{NodeId, Origin};
+use crate::id::{NodeId, Origin, ShardId};
 use crate::input::RequestId;
 use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
 use crate::node::Node;
 use crate::placement::hash::key_hash;
+use crate::placement::views::Place;
 use crate::planted::{self, Planted};
+use crate::replication::claims::Fetches;
 use crate::replication::replica::Incoming;
 use crate::request::acks::Unacked;
 use crate::request::pending::{Pending, Source};
 use crate::table::entry::Entry;
 use crate::table::value::Value;
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::wire::message::{Forward, Message, WriteId};
 use crate::wire::request::{Action, Outcome, Refusal, Reply, Request};
 
@@ -27,13 +29,73 @@ impl Node {
         // Answer a little before the client gives up.
         let margin = (request.deadline / 10).min(Duration::from_millis(50));
         let deadline = now.monotonic + request.deadline.saturating_sub(margin);
-        self.take(now, pending(Source::Client(id), request, deadline, None), effects);
+        match request.action {
+            Action::ChangeView(asked) => {
+                self.on_change_view(now, Source::Client(id), asked, request.context, deadline, effects);
+            }
+            Action::Get { .. } | Action::Put { .. } | Action::Delete { .. } | Action::Count { .. } => {
+                self.take(now, pending(Source::Client(id), request, deadline, None), effects);
+            }
+        }
     }
 
-    pub(super) fn on_forward(&mut self, now: Now, from: NodeId, forward: Forward, effects: &mut Effects) {
+    /// Asks a shard for the number of its keys, on behalf of a view change.
+    pub(super) fn ask_count(&mut self, now: Now, shard: ShardId, deadline: Instant, effects: &mut Effects) {
+        let left = deadline.since(now.monotonic);
+        let action = Action::Count { shard };
+        let request = Request { action, context: Context::default(), wait: None, concern: None, deadline: left };
+        self.take(now, pending(Source::Count(shard), request, deadline, None), effects);
+    }
+
+    /// After a change of view all requests that are not answered find their way anew.
+    pub(super) fn retake(&mut self, now: Now, effects: &mut Effects) {
+        self.fetches.clear();
+        for key in self.pending.keys() {
+            let Some(mut pending) = self.pending.remove(key) else { continue };
+            (pending.local_until, pending.fetching) = (None, None);
+            pending.fetched.clear();
+            pending.fetch_tried.clear();
+            pending.tried.clear();
+            let owned = self.owns(&pending.request.action);
+            match pending.source {
+                // Its router has to hear of the new view.
+                Source::Router { .. } if !owned => {
+                    self.refuse(pending.source, pending.request.context, Refusal::NotOwner, effects);
+                }
+                _ if owned && (pending.attempts.is_empty() || !pending.request.action.is_write()) => {
+                    for attempt in pending.attempts.drain(..) {
+                        self.forwards.remove(&attempt.id);
+                    }
+                    self.take(now, pending, effects);
+                }
+                _ => {
+                    pending.forward_at = Some(now.monotonic);
+                    self.pending.restore(key, pending);
+                }
+            }
+        }
+        self.progress = true;
+    }
+
+    pub(super) fn on_forward(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        forward: Forward,
+        is_behind: bool,
+        effects: &mut Effects,
+    ) {
         let Forward { id, hops, not_after, write_id, repeat_of, attempt, request } = forward;
         let deadline = now.monotonic + attempt;
         let source = Source::Router { node: from, id };
+        let retention = self.config.cluster.write_id_retention;
+        if request.action.is_write() && !self.seen_forwards.insert(now.monotonic, from, id, retention) {
+            return;
+        }
+        if is_behind {
+            self.refuse(source, request.context, Refusal::NotOwner, effects);
+            return;
+        }
         let pending = Pending { hops, not_after, repeat_of, ..pending(source, request, deadline, write_id) };
         self.take(now, pending, effects);
     }
@@ -60,7 +122,7 @@ impl Node {
             let patience = self.config.cluster.context_wait;
             pending.local_until = Some((now.monotonic + patience).min(pending.deadline));
             pending.forward_at = None;
-        } else if self.answer_from_table(now, &pending, effects) {
+        } else if self.answer_from_table(now, &mut pending, effects) {
             return;
         } else if self.owns(&pending.request.action) && self.has_life() {
             self.clock.receive(pending.request.context.greatest());
@@ -86,9 +148,10 @@ impl Node {
     fn patience(&self, pending: &Pending) -> (Duration, Option<Duration>) {
         let cluster = &self.config.cluster;
         match pending.request.action {
-            Action::Put { .. } => (cluster.replication_wait, None),
-            Action::Delete { .. } => (cluster.delete_wait, None),
-            Action::Get { .. } | Action::Count { .. } => {
+            Action::Put { .. } if self.views.is_settled() => (cluster.replication_wait, None),
+            // The key may be on its way from an old owner, who is asked for it.
+            Action::Put { .. } | Action::Delete { .. } => (cluster.delete_wait, None),
+            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => {
                 let wait = pending.request.wait.unwrap_or(cluster.context_wait).min(WAIT_MAX);
                 let from_peer = matches!(pending.source, Source::Router { node, .. } if self.peers.contains_key(&node));
                 let recovered = self.replica.as_ref().is_some_and(|replica| replica.recovered);
@@ -100,7 +163,8 @@ impl Node {
 
     /// The refusal of a node that has not met its shard.
     pub(super) fn not_met(&self) -> Refusal {
-        let waiting_for = self.boot.as_ref().map(|boot| boot.waiting_for(&self.view, self.me)).unwrap_or_default();
+        let waiting_for =
+            self.boot.as_ref().map(|boot| boot.waiting_for(self.views.current(), self.me)).unwrap_or_default();
         Refusal::NotMet { waiting_for }
     }
 
@@ -113,9 +177,10 @@ impl Node {
         let Some(shard) = self.shard() else { return false };
         match action {
             Action::Get { key } | Action::Put { key, .. } | Action::Delete { key } => {
-                self.view.shard_of_hash(key_hash(key)).id == shard
+                self.views.current().shard_of_hash(key_hash(key)).id == shard
             }
             Action::Count { shard: asked } => *asked == shard,
+            Action::ChangeView(_) => true,
         }
     }
 
@@ -128,10 +193,6 @@ impl Node {
             let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             return Some(Refusal::ContextFromTheFuture { ahead_ms, limit_ms });
         }
-        let lost = request.context.view.is_some_and(|view| view.epoch > self.view.id.epoch);
-        if lost && !request.action.is_write() && self.boot.is_none() {
-            return Some(Refusal::ViewLost);
-        }
         let full = request.action.is_write() && request.context.entries.len() >= CONTEXT_ENTRIES_MAX;
         full.then(|| Refusal::Overloaded {
             what: "entries in a causal context".to_owned(),
@@ -140,11 +201,16 @@ impl Node {
     }
 
     /// Answers what can be answered now. A write is taken at once if its context is satisfied.
-    pub(super) fn answer_from_table(&mut self, now: Now, pending: &Pending, effects: &mut Effects) -> bool {
-        let Some(replica) = &self.replica else { return false };
-        if replica.origin.is_none() || !self.owns(&pending.request.action) {
+    pub(super) fn answer_from_table(&mut self, now: Now, pending: &mut Pending, effects: &mut Effects) -> bool {
+        if !self.has_life() || !self.owns(&pending.request.action) {
             return false;
         }
+        let hash = pending.request.action.key().map_or(0, |key| key_hash(key));
+        if pending.request.action.key().is_some() && !self.has_key(hash, pending) {
+            return false;
+        }
+        let Some(replica) = &self.replica else { return false };
+        let satisfied = replica.satisfies(&pending.request.context, hash, &self.views, &pending.fetched);
         match &pending.request.action {
             Action::Count { .. } => {
                 let outcome = Outcome::Counted(replica.table().live());
@@ -152,31 +218,29 @@ impl Node {
                 self.answer(pending.source, reply, effects);
                 true
             }
-            Action::Get { key } if self.may_read(now, &pending.request.context) => {
+            Action::Get { key } if self.may_read(now, &pending.request.context, satisfied) => {
                 let reply = self.read(key, &pending.request.context);
                 self.answer(pending.source, reply, effects);
                 true
             }
-            Action::Put { .. } | Action::Delete { .. }
-                if replica.recovered && replica.satisfies(&pending.request.context) =>
-            {
+            Action::Put { .. } | Action::Delete { .. } if satisfied && replica.recovered && self.may_write(hash) => {
                 self.write(now, pending, true, effects);
                 true
             }
-            Action::Get { .. } | Action::Put { .. } | Action::Delete { .. } => false,
+            Action::Get { .. } | Action::Put { .. } | Action::Delete { .. } | Action::ChangeView(_) => false,
         }
     }
 
-    /// Design 7.2. An unrecovered replica leaves reads to recovered peers while there are any, and for
+    /// A node that is behind the context's view catches up first (design 5.4). An unrecovered replica leaves reads to recovered peers while there are any, and for
     /// `recovery_timeout`; then 7.2 alone decides.
-    fn may_read(&self, now: Now, context: &Context) -> bool {
+    fn may_read(&self, now: Now, context: &Context, satisfied: bool) -> bool {
         let Some(replica) = &self.replica else { return false };
         let alone =
             || now.monotonic.since(self.started) >= self.config.cluster.recovery_timeout && !self.has_recovered_peer();
         if planted::is(Planted::UnrecoveredAnswers) && !replica.recovered {
             return true;
         }
-        replica.satisfies(context) && (replica.recovered || alone())
+        satisfied && context.view.is_none_or(|view| view <= self.views.current().id) && (replica.recovered || alone())
     }
 
     fn read(&self, key: &Bytes, asked: &Context) -> Reply {
@@ -225,7 +289,7 @@ impl Node {
         let (key, value): (&Bytes, Option<&Value>) = match &pending.request.action {
             Action::Put { key, value } => (key, Some(value)),
             Action::Delete { key } => (key, None),
-            Action::Get { .. } | Action::Count { .. } => return,
+            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => return,
         };
         let Some(replica) = &self.replica else { return };
         let Some(origin) = replica.origin else { return };
@@ -309,7 +373,7 @@ impl Node {
         let concern_met = pending.request.concern.is_none_or(|concern| concern.count(replicas) <= holders);
         let outcome = match pending.request.action {
             Action::Delete { .. } => Outcome::Deleted { concern_met },
-            Action::Put { .. } | Action::Get { .. } | Action::Count { .. } => {
+            Action::Put { .. } | Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => {
                 Outcome::Written { replaced: false, concern_met }
             }
         };
@@ -331,6 +395,13 @@ impl Node {
         }
     }
 
+    /// The view has changed: nobody acknowledges writes of the former one any more.
+    pub(super) fn answer_unacked(&mut self, effects: &mut Effects) {
+        for write in self.acks.take_all() {
+            self.answer_write(write, effects);
+        }
+    }
+
     fn answer_write(&mut self, write: Unacked, effects: &mut Effects) {
         let acks = write.holders.len() + 1;
         let met = !write.explicit || acks >= write.wanted;
@@ -338,7 +409,7 @@ impl Node {
         reply.acks = u32::try_from(acks).expect("replicas are few");
         match &mut reply.outcome {
             Outcome::Written { concern_met, .. } | Outcome::Deleted { concern_met } => *concern_met = met,
-            Outcome::Found(_) | Outcome::Absent | Outcome::Counted(_) | Outcome::Refused(_) => {}
+            Outcome::Found(_) | Outcome::Absent | Outcome::Counted(_) | Outcome::Refused(_) | Outcome::Changed(_) => {}
         }
         self.answer(write.source, reply, effects);
     }
@@ -347,15 +418,16 @@ impl Node {
         Reply { outcome, context, served_by: self.me, version, acks: 0, lost: false, repeat_unconfirmed: false }
     }
 
-    pub(super) fn refuse(&self, source: Source, context: Context, refusal: Refusal, effects: &mut Effects) {
+    pub(super) fn refuse(&mut self, source: Source, context: Context, refusal: Refusal, effects: &mut Effects) {
         let reply = self.reply(Outcome::Refused(refusal), context, None);
         self.hand_over(source, reply, effects);
     }
 
     /// Answers as a replica: the context is pruned here (design 5.3).
-    fn answer(&self, source: Source, mut reply: Reply, effects: &mut Effects) {
-        reply.context.view = reply.context.view.max(Some(self.view.id));
-        reply.context.prune(self.stability.stable());
+    fn answer(&mut self, source: Source, mut reply: Reply, effects: &mut Effects) {
+        reply.context.view = reply.context.view.max(Some(self.views.current().id));
+        let views = &self.views;
+        reply.context.prune(self.stability.stable(), |origin| matches!(views.place_of(origin), Place::Settled));
         if planted::is(Planted::UnsettledOriginDropped)
             && let Some(replica) = &self.replica
         {
@@ -366,15 +438,16 @@ impl Node {
     }
 
     /// Hands an answer over as it is.
-    pub(super) fn hand_over(&self, source: Source, reply: Reply, effects: &mut Effects) {
+    pub(super) fn hand_over(&mut self, source: Source, reply: Reply, effects: &mut Effects) {
         match source {
+            Source::Count(shard) => self.on_counted(shard, &reply.outcome),
             Source::Client(id) => effects.push(Effect::Reply { id, reply: Box::new(reply) }),
             Source::Router { node, id } => self.send(node, Message::ForwardReply { id, reply }, effects),
         }
     }
 }
 
-fn pending(source: Source, request: Request, deadline: crate::time::Instant, write_id: Option<WriteId>) -> Pending {
+fn pending(source: Source, request: Request, deadline: Instant, write_id: Option<WriteId>) -> Pending {
     Pending {
         source,
         request,
@@ -384,11 +457,14 @@ fn pending(source: Source, request: Request, deadline: crate::time::Instant, wri
         repeat_of: crate::causality::hlc::Timestamp::ZERO,
         deadline,
         local_until: None,
-        forward_at: Some(crate::time::Instant::default()),
+        forward_at: Some(Instant::default()),
         tried: Vec::new(),
         attempts: Vec::new(),
         from_future: false,
         refused: None,
         unknown: false,
+        fetched: Fetches::new(),
+        fetch_tried: Vec::new(),
+        fetching: None,
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::causality::hlc::Timestamp;
 use crate::effect::Effects;
-use crate::id::NodeId;
+use crate::id::{NodeId, Origin, ShardId};
 use crate::limits::HOPS_MAX;
 use crate::node::{Node, random};
 use crate::placement::hash::key_hash;
+use crate::placement::views::Place;
 use crate::request::pending::{Attempt, Pending, Source};
 use crate::time::Now;
 use crate::wire::message::{Forward, Message, WriteId};
@@ -44,21 +45,40 @@ impl Node {
         }
         // What came before this node had a life could not be held against its clock then.
         let judged = pending.local_until.is_some() || self.judge(now, &pending.request).is_none();
-        if judged && self.answer_from_table(now, &pending, effects) {
+        // A write that is being tried elsewhere is not made here too.
+        let elsewhere = pending.request.action.is_write() && !pending.attempts.is_empty();
+        if judged && !elsewhere && self.answer_from_table(now, &mut pending, effects) {
             return None;
         }
         if pending.local_until.is_some_and(|until| until <= now.monotonic) {
-            if pending.request.action.is_write() {
+            let hash = pending.request.action.key().map_or(0, |key| key_hash(key));
+            if pending.request.action.is_write() && pending.deadline > now.monotonic && !self.may_write(hash) {
+                // Its timestamp could fall below a tombstone that is gone: one of the old owners must be heard first. A router
+                // is told, before it gives the try up and cannot know what became of it.
+                if matches!(pending.source, Source::Router { .. }) {
+                    self.refuse(pending.source, pending.request.context, Refusal::Unsatisfied, effects);
+                    return None;
+                }
+                pending.local_until = Some(pending.deadline);
+            } else if pending.request.action.is_write() && self.may_write(hash) {
                 self.write(now, &pending, false, effects);
+                return None;
             } else {
-                self.refuse(pending.source, pending.request.context, Refusal::Unsatisfied, effects);
+                let refusal = self.unsatisfied(&pending);
+                self.refuse(pending.source, pending.request.context, refusal, effects);
+                return None;
             }
-            return None;
         }
         if pending.deadline <= now.monotonic {
             let refusal = self.final_refusal(&pending);
             self.refuse(pending.source, pending.request.context, refusal, effects);
             return None;
+        }
+        if pending.fetching.is_some_and(|at| at <= now.monotonic) {
+            pending.fetching = None;
+        }
+        if pending.local_until.is_some() && !self.views.is_settled() {
+            self.fetch_next(now, key, &mut pending, effects);
         }
         self.give_up_attempts(now, &mut pending);
         if !pending.is_trying() && pending.forward_at.is_some_and(|at| at <= now.monotonic) {
@@ -71,6 +91,18 @@ impl Node {
             return None;
         }
         Some(pending)
+    }
+
+    /// Why a read is refused whose context could not be satisfied in time: everybody has been heard, and nobody knows the view
+    /// that the context names (design 5.4); or it is only that nobody could be asked who has it.
+    fn unsatisfied(&self, pending: &Pending) -> Refusal {
+        let current = self.views.current();
+        let context = &pending.request.context;
+        let ahead = context.view.is_some_and(|view| view > current.id);
+        let unknown = |origin: &Origin| matches!(self.views.place_of(origin), Place::Unknown);
+        let lost = ahead || (self.views.is_settled() && context.entries.iter().any(|(origin, _)| unknown(origin)));
+        let all_heard = || current.members().all(|(node, _, _)| self.adopted.contains(&node));
+        if lost && all_heard() { Refusal::ViewLost } else { Refusal::Unsatisfied }
     }
 
     /// A context may be ahead of this clock because the cluster's word has not come yet: it is given a moment. If the
@@ -119,7 +151,9 @@ impl Node {
             // All were tried. Where some did not answer, messages may have been lost: go round again.
             // A write whose replicas are not connected has not been sent: it waits for a connection.
             let unsent = pending.request.action.is_write() && pending.refused.is_none();
-            if unsent || pending.attempts.iter().any(|attempt| attempt.given_up) {
+            // Views differ for a moment while they change.
+            let unsettled = pending.refused == Some(Refusal::NotOwner) || !self.views.is_settled();
+            if unsent || unsettled || pending.attempts.iter().any(|attempt| attempt.given_up) {
                 pending.tried.clear();
                 pending.forward_at = Some(now.monotonic + self.config.cluster.heartbeat);
             }
@@ -161,14 +195,15 @@ impl Node {
     fn choose(&mut self, pending: &Pending) -> Option<NodeId> {
         let owner = self.owns(&pending.request.action);
         let shard = match &pending.request.action {
-            Action::Count { shard } => self.view.shard(*shard)?,
+            Action::ChangeView(_) => return None,
+            Action::Count { shard } => self.views.current().shard(*shard)?,
             Action::Get { key } | Action::Put { key, .. } | Action::Delete { key } => {
-                self.view.shard_of_hash(key_hash(key))
+                self.views.current().shard_of_hash(key_hash(key))
             }
         };
         let source = match pending.source {
             Source::Router { node, .. } => Some(node),
-            Source::Client(_) => None,
+            Source::Client(_) | Source::Count(_) => None,
         };
         let candidates: Vec<NodeId> = shard
             .replicas
@@ -195,7 +230,7 @@ impl Node {
             status.recovered
                 && status.covered >= context.stable
                 && context.entries.iter().all(|(origin, timestamp)| {
-                    !crate::replication::belongs(origin, &self.view, replica.shared.shard)
+                    !crate::replication::belongs(origin, self.views.current(), replica.shared.shard)
                         || status.applied.get(origin) >= timestamp
                 })
         })
@@ -212,7 +247,8 @@ impl Node {
             | Outcome::Absent
             | Outcome::Written { .. }
             | Outcome::Deleted { .. }
-            | Outcome::Counted(_) => {
+            | Outcome::Counted(_)
+            | Outcome::Changed(_) => {
                 self.finish_forwarded(&pending, reply, effects);
                 return;
             }
@@ -231,7 +267,19 @@ impl Node {
             | Refusal::NoReplica { .. }
             | Refusal::NotMet { .. }
             | Refusal::Overloaded { .. }
+            | Refusal::BadView(_)
+            | Refusal::ViewChangeInProgress(_)
+            | Refusal::UnexpectedEpoch { .. }
+            | Refusal::WouldGiveUp(_)
             | Refusal::NotOwner => {}
+        }
+        if pending.attempts.is_empty() && !pending.unknown {
+            pending.repeat_of = Timestamp::ZERO;
+        }
+        if refusal == Refusal::NotOwner && pending.attempts.is_empty() && self.owns(&pending.request.action) {
+            // The view has changed meanwhile, and the shard is this node's own now.
+            self.take(now, pending, effects);
+            return;
         }
         pending.refused = Some(refusal);
         pending.forward_at = Some(now.monotonic);
@@ -263,8 +311,9 @@ impl Node {
             (Some(_) | None, _) => {
                 let shard = match &pending.request.action {
                     Action::Count { shard } => *shard,
+                    Action::ChangeView(_) => ShardId(0),
                     Action::Get { key } | Action::Put { key, .. } | Action::Delete { key } => {
-                        self.view.shard_of_hash(key_hash(key)).id
+                        self.views.current().shard_of_hash(key_hash(key)).id
                     }
                 };
                 Refusal::NoReplica { shard }

@@ -1,6 +1,6 @@
 //! Views: who holds which shard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,26 @@ pub enum ViewError {
     Duplicate(Address),
 }
 
+/// A view as it travels between nodes: everything that its coordinator stamped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewRecord {
+    /// Its identity.
+    pub id: ViewId,
+    /// Replicas of each shard at least.
+    pub repl_factor: u32,
+    /// Its shards.
+    pub shards: Vec<Shard>,
+    /// The greatest shard id ever used in this view or one before it: ids are not used again.
+    pub last_shard: ShardId,
+    /// The life that was reached of each old and each new member, by node. A node that adopts the view in another life is
+    /// unrecovered in it (design 11.2).
+    pub lives: BTreeMap<NodeId, Timestamp>,
+    /// Old members that did not answer and are not in the view: nobody waits for them, and they give up what they hold.
+    pub written_off: BTreeSet<NodeId>,
+    /// Views that were known to be settled when this one was stamped (design 3.4).
+    pub settled: BTreeSet<ViewId>,
+}
+
 /// Who holds which shard. Immutable; the table from slots to shards is computed once.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -49,7 +69,7 @@ pub struct View {
     pub id: ViewId,
     /// Replicas of each shard at least.
     pub repl_factor: usize,
-    shards: Arc<[Shard]>,
+    record: Arc<ViewRecord>,
     slots: Arc<[u32]>,
     members: Arc<BTreeMap<NodeId, (Address, ShardId)>>,
 }
@@ -87,23 +107,38 @@ impl View {
         }
         fingerprint.update(&(repl_factor as u64).to_le_bytes());
         let id = ViewId { epoch: 0, activation: Timestamp::ZERO, coordinator: NodeId(fingerprint.digest()) };
-        Self::from_shards(id, repl_factor, shards)
+        let last_shard = shards.last().map_or(ShardId(0), |shard| shard.id);
+        Self::from_record(ViewRecord {
+            id,
+            repl_factor: u32::try_from(repl_factor).expect("it is at most the number of members"),
+            shards,
+            last_shard,
+            lives: BTreeMap::new(),
+            written_off: BTreeSet::new(),
+            settled: BTreeSet::new(),
+        })
     }
 
-    /// A view with these shards.
+    /// The view that a record describes.
     ///
     /// # Errors
-    /// [`ViewError::Duplicate`] if a member holds two shards.
-    pub fn from_shards(id: ViewId, repl_factor: usize, shards: Vec<Shard>) -> Result<Self, ViewError> {
+    /// [`ViewError`] if no coordinator stamps such a view: a member in two shards, no shard, or too many members.
+    pub fn from_record(record: ViewRecord) -> Result<Self, ViewError> {
         let mut members = BTreeMap::new();
-        for shard in &shards {
+        for shard in &record.shards {
             for address in &shard.replicas {
                 if members.insert(address.node_id(), (address.clone(), shard.id)).is_some() {
                     return Err(ViewError::Duplicate(address.clone()));
                 }
             }
         }
-        let ids: Vec<ShardId> = shards.iter().map(|shard| shard.id).collect();
+        if record.shards.is_empty() || record.repl_factor == 0 {
+            return Err(ViewError::NoReplicas);
+        }
+        if members.len() > MEMBERS_MAX {
+            return Err(ViewError::TooManyMembers(members.len()));
+        }
+        let ids: Vec<ShardId> = record.shards.iter().map(|shard| shard.id).collect();
         let slots = (0..SLOTS)
             .map(|slot| {
                 let owner = hash::owner(slot, &ids).expect("a view has a shard");
@@ -111,25 +146,64 @@ impl View {
                     .expect("shards are few")
             })
             .collect();
-        Ok(Self { id, repl_factor, shards: shards.into(), slots, members: Arc::new(members) })
+        let repl_factor = usize::try_from(record.repl_factor).expect("a factor is small");
+        Ok(Self { id: record.id, repl_factor, record: Arc::new(record), slots, members: Arc::new(members) })
+    }
+
+    /// What was stamped.
+    #[must_use]
+    pub fn record(&self) -> &ViewRecord {
+        &self.record
+    }
+
+    /// The life of a node that was reached when the view was stamped.
+    #[must_use]
+    pub fn life(&self, node: NodeId) -> Option<Timestamp> {
+        self.record.lives.get(&node).copied()
+    }
+
+    /// Whether the view's coordinator gave a node up.
+    #[must_use]
+    pub fn wrote_off(&self, node: NodeId) -> bool {
+        self.record.written_off.contains(&node)
+    }
+
+    /// The members of one shard, by short name.
+    #[must_use]
+    pub fn members_of(&self, shard: ShardId) -> Vec<NodeId> {
+        self.members.iter().filter(|(_, (_, of))| *of == shard).map(|(node, _)| *node).collect()
+    }
+
+    /// Whether some slot of `shard` belonged to `other_shard` in `other`.
+    #[must_use]
+    pub fn overlaps(&self, shard: ShardId, other: &Self, other_shard: ShardId) -> bool {
+        self.shared_slots(shard, other, other_shard) > 0
+    }
+
+    /// How many slots of `shard` belong to `other_shard` in `other`.
+    #[must_use]
+    pub fn shared_slots(&self, shard: ShardId, other: &Self, other_shard: ShardId) -> usize {
+        let slots = self.slots.iter().zip(other.slots.iter());
+        let id = |view: &Self, at: u32| view.record.shards[at as usize].id;
+        slots.filter(|(here, there)| id(self, **here) == shard && id(other, **there) == other_shard).count()
     }
 
     /// The shards, by id.
     #[must_use]
     pub fn shards(&self) -> &[Shard] {
-        &self.shards
+        &self.record.shards
     }
 
     /// The shard with this id.
     #[must_use]
     pub fn shard(&self, id: ShardId) -> Option<&Shard> {
-        self.shards.iter().find(|shard| shard.id == id)
+        self.record.shards.iter().find(|shard| shard.id == id)
     }
 
     /// The shard that holds keys with this hash.
     #[must_use]
     pub fn shard_of_hash(&self, key_hash: u64) -> &Shard {
-        &self.shards[self.slots[usize::from(hash::slot_of_hash(key_hash))] as usize]
+        &self.record.shards[self.slots[usize::from(hash::slot_of_hash(key_hash))] as usize]
     }
 
     /// The shard that a member holds; none for a spare.

@@ -12,6 +12,31 @@ use crate::id::{Life, NodeId, Origin};
 use crate::planted::{self, Planted};
 use crate::wire::message::{ClosedLives, Status};
 
+/// The timestamp at or below which whoever has `applied` has everything of a shard: the least entry over all open lives of
+/// all members. A member whose first open life is not known counts with `activation`.
+#[must_use]
+pub fn covered(
+    members: &[NodeId],
+    applied: &VersionVector,
+    closed: &BTreeMap<NodeId, ClosedLives>,
+    activation: Timestamp,
+) -> Timestamp {
+    let mut least: BTreeMap<NodeId, (bool, Timestamp)> = BTreeMap::new();
+    for (origin, timestamp) in applied.iter() {
+        let first = closed.get(&origin.node).map_or(Timestamp::ZERO, |closed| closed.before);
+        if origin.start >= first {
+            let entry = least.entry(origin.node).or_insert((false, timestamp));
+            entry.0 |= origin.start == first;
+            entry.1 = entry.1.min(timestamp);
+        }
+    }
+    let of = |node: &NodeId| match least.get(node) {
+        Some(&(true, timestamp)) => timestamp.max(activation),
+        Some(&(false, _)) | None => activation,
+    };
+    members.iter().map(of).min().unwrap_or(activation)
+}
+
 /// What a life turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -99,24 +124,18 @@ impl Lives {
         self.synced.get(&node).is_some_and(|synced| self.newest(node) == Some(synced.life))
     }
 
-    /// The timestamp at or below which a replica with this vector has everything of its shard: the least entry over all
-    /// open lives of all members. A member whose first open life is not known counts with `activation`.
+    /// See [`covered`].
     #[must_use]
     pub fn covered(&self, members: &[NodeId], applied: &VersionVector, activation: Timestamp) -> Timestamp {
-        let mut least: BTreeMap<NodeId, (bool, Timestamp)> = BTreeMap::new();
-        for (origin, timestamp) in applied.iter() {
-            let first = self.closed.get(&origin.node).map_or(Timestamp::ZERO, |closed| closed.before);
-            if origin.start >= first {
-                let entry = least.entry(origin.node).or_insert((false, timestamp));
-                entry.0 |= origin.start == first;
-                entry.1 = entry.1.min(timestamp);
-            }
+        covered(members, applied, &self.closed, activation)
+    }
+
+    /// Takes note of the lives that a view names: lives before them made no write under it (design 11.2).
+    pub fn begin(&mut self, lives: impl IntoIterator<Item = Life>) {
+        for life in lives {
+            self.learn(life);
+            self.closed.insert(life.node, ClosedLives { node: life.node, before: life.start, last: None });
         }
-        let of = |node: &NodeId| match least.get(node) {
-            Some(&(true, timestamp)) => timestamp.max(activation),
-            Some(&(false, _)) | None => activation,
-        };
-        members.iter().map(of).min().unwrap_or(activation)
     }
 
     /// The members whose former lives this replica has taken all there is of: condition (3), by what peers last said. A

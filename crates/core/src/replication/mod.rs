@@ -1,5 +1,7 @@
 //! Replication: streams, the window, stability, lives, and the one bulk mechanism, sync.
 
+pub mod claims;
+pub mod held;
 pub mod lives;
 pub mod replica;
 pub mod stability;

@@ -12,11 +12,15 @@ use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
 use crate::config::Config;
-use crate::id::{Life, NodeId, Origin, ShardId};
-use crate::limits::{SYNC_CHUNK_BYTES_TARGET, SYNC_CHUNK_ENTRIES_MAX};
+use crate::id::{Life, NodeId, Origin, ShardId, ViewId};
+use crate::limits::{
+    HAND_OFF_CHUNK_BYTES_TARGET, HAND_OFF_CHUNK_ENTRIES_MAX, SYNC_CHUNK_BYTES_TARGET, SYNC_CHUNK_ENTRIES_MAX,
+};
 use crate::placement::hash::key_hash;
-use crate::placement::view::View;
+use crate::placement::views::{Place, Views};
 use crate::planted::{self, Planted};
+use crate::replication::claims::{Claims, Fetches};
+use crate::replication::held::{HandedOver, Held};
 use crate::replication::lives::{Lives, Standing};
 use crate::replication::stability::Stability;
 use crate::replication::sync::{Before, Kind};
@@ -25,7 +29,9 @@ use crate::replication::{Shared, Visible, belongs, is_closed};
 use crate::table::Table;
 use crate::table::entry::Entry;
 use crate::table::value::ValueRef;
-use crate::wire::message::{Ack, Frame, Status, SyncChunk, SyncEntry, SyncPayload, SyncPull, WriteId};
+use crate::wire::message::{
+    Ack, ClosedLives, Fetched, Frame, HeldReport, Status, SyncChunk, SyncEntry, SyncPayload, SyncPull, WriteId,
+};
 
 /// Everything a replica holds. Knows nothing of peers, requests or time-outs.
 #[derive(Debug)]
@@ -52,6 +58,8 @@ pub struct Replica {
     pub covered: Timestamp,
     /// The greatest tombstone ever collected, here or at a source of a sync.
     pub horizon: Timestamp,
+    /// Per former view, what hand-offs have brought.
+    pub held: BTreeMap<ViewId, Held>,
     graveyard: BTreeSet<(Timestamp, Bytes)>,
     window_bytes_max: usize,
     sync_chunk_entries: usize,
@@ -74,11 +82,14 @@ pub struct Incoming<'a> {
 }
 
 impl Replica {
-    /// An empty replica of `shard`.
+    /// An empty replica of `shard` of the current view.
     #[must_use]
-    pub fn new(config: &Config, view: &View, shard: ShardId, seed: u64) -> Self {
-        let members = view.members().filter(|(_, _, of)| *of == shard).map(|(node, _, _)| node).collect();
+    pub fn new(config: &Config, views: &Views, shard: ShardId, seed: u64) -> Self {
+        let view = views.current();
+        let members = view.members_of(shard);
         let visible = Visible::default().into();
+        let mut lives = Lives::default();
+        lives.begin(members.iter().filter_map(|node| Some(Life { node: *node, start: view.life(*node)? })));
         Self {
             me: config.address.node_id(),
             members,
@@ -86,11 +97,12 @@ impl Replica {
             origin: None,
             applied: VersionVector::default(),
             seen: VersionVector::default(),
-            lives: Lives::default(),
+            lives,
             window: Window::default(),
             recovered: false,
-            covered: view.id.activation,
+            covered: Timestamp::ZERO,
             horizon: Timestamp::ZERO,
+            held: views.former().map(|former| (former.id, Held::new(former, view, shard))).collect(),
             graveyard: BTreeSet::new(),
             window_bytes_max: config.window_bytes_max,
             sync_chunk_entries: config.sync_chunk_entries.min(SYNC_CHUNK_ENTRIES_MAX),
@@ -112,26 +124,75 @@ impl Replica {
         self.recovered |= planted::is(Planted::EmptinessCopied);
     }
 
-    /// Whether a write is reflected in the table already. At a recovered replica closed lives are: all members agreed.
+    /// Whether a write is reflected in the table already. At a recovered replica closed lives are: all members agreed; and,
+    /// if it knows no former view, so is everything older (design 8.2).
     #[must_use]
     pub fn covers(&self, version: &Version) -> bool {
-        let covered = self.applied.covers(version) && !planted::is(Planted::LateCopyApplied);
-        covered || (self.recovered && is_closed(self.lives.closed(), &version.origin))
+        if version.origin.view == self.shared.view.id {
+            let covered = self.applied.covers(version) && !planted::is(Planted::LateCopyApplied);
+            return covered || self.has_closed(&version.origin);
+        }
+        match self.held.get(&version.origin.view) {
+            Some(held) => held.covers(version),
+            None => self.recovered && self.held.is_empty(),
+        }
     }
 
-    /// Whether an answer from the table is allowed under a context, whether recovered or not (design 7.2).
+    /// Takes note of the former views: those that are settled are forgotten, those that are new begin.
+    pub fn on_views(&mut self, views: &Views) {
+        self.held.retain(|id, _| views.former().any(|former| former.id == *id));
+        for former in views.former() {
+            let begin = || Held::new(former, &self.shared.view, self.shared.shard);
+            self.held.entry(former.id).or_insert_with(begin);
+        }
+    }
+
+    /// The former view under which a key has not been handed over yet, nor fetched: until then its absence means nothing.
     #[must_use]
-    pub fn satisfies(&self, context: &Context) -> bool {
+    pub fn lacks(&self, key_hash: u64, fetched: &Fetches) -> Option<ViewId> {
+        let lacks = |(id, held): (&ViewId, &Held)| {
+            let here =
+                held.has_bulk(held.view.shard_of_hash(key_hash).id) || fetched.get(id).is_some_and(|f| f.recovered);
+            (!here).then_some(*id)
+        };
+        self.held.iter().find_map(lacks).filter(|_| !planted::is(Planted::AbsentInTransit))
+    }
+
+    /// Whether an answer from the table is allowed under a context, whether recovered or not (design 7.2, 11.5): for a key
+    /// with this hash, of which `fetched` was got from old owners.
+    #[must_use]
+    pub fn satisfies(&self, context: &Context, key_hash: u64, views: &Views, fetched: &Fetches) -> bool {
         let (view, shard) = (&self.shared.view, self.shared.shard);
         if planted::is(Planted::ContextUnchecked) {
             return true;
         }
-        (self.covered >= context.stable || planted::is(Planted::OwnCoveredUnchecked))
-            && context.entries.iter().all(|(origin, timestamp)| {
-                !belongs(origin, view, shard)
-                    || self.applied.get(origin) >= timestamp
-                    || (self.recovered && is_closed(self.lives.closed(), origin))
+        let own = if self.recovered { self.covered_now() } else { Timestamp::ZERO };
+        let covered = self.held.iter().map(|(id, held)| {
+            let from_owner = fetched.get(id).map_or(Timestamp::ZERO, |fetched| fetched.covered);
+            held.covered(held.view.shard_of_hash(key_hash).id).max(from_owner)
+        });
+        (covered.fold(own, Timestamp::min) >= context.stable || planted::is(Planted::OwnCoveredUnchecked))
+            && context.entries.iter().all(|(origin, timestamp)| match views.place_of(origin) {
+                Place::Current => {
+                    !belongs(origin, view, shard) || self.applied.get(origin) >= timestamp || self.has_closed(origin)
+                }
+                Place::Former(_) if planted::is(Planted::FormerEntriesIgnored) => true,
+                Place::Former(former) => self.held.get(&former.id).is_some_and(|held| {
+                    held.satisfies(origin, timestamp, former.shard_of_hash(key_hash).id)
+                        || fetched.get(&former.id).is_some_and(|fetched| fetched.covers(origin, timestamp))
+                }),
+                Place::Settled => self.recovered,
+                Place::Unknown => false,
             })
+    }
+
+    fn has_closed(&self, origin: &Origin) -> bool {
+        self.recovered && origin.view == self.shared.view.id && is_closed(self.lives.closed(), origin)
+    }
+
+    /// Everything of the shard that was written under the current view, at or below it, is here.
+    fn covered_now(&self) -> Timestamp {
+        self.lives.covered(&self.members, &self.applied, self.shared.view.id.activation)
     }
 
     /// Whether the context names writes that died with all their holders (design 15.7).
@@ -203,7 +264,7 @@ impl Replica {
 
     /// What this replica tells its peers.
     #[must_use]
-    pub fn status(&self, statuses: &BTreeMap<NodeId, &Status>) -> Status {
+    pub fn status(&self, statuses: &BTreeMap<NodeId, &Status>, held: Vec<HeldReport>) -> Status {
         Status {
             recovered: self.recovered,
             applied: self.applied.clone(),
@@ -214,34 +275,37 @@ impl Replica {
             closed: self.lives.closed().values().copied().collect(),
             resolved: self.lives.resolved(self.me, &self.members, statuses),
             digest: self.table().digest(),
+            held,
         }
     }
 
-    /// A chunk of a sync, as its source.
+    /// A chunk of a sync, as its source. `views` are the node's; `owned` tells which keys, by hash, the target wants.
     #[must_use]
-    pub fn sync_chunk(&self, pull: &SyncPull, stability: &Stability) -> SyncChunk {
+    pub fn sync_chunk(
+        &self,
+        pull: &SyncPull,
+        stability: &Stability,
+        views: &Views,
+        held: Vec<HeldReport>,
+        owned: impl Fn(u64) -> bool,
+    ) -> SyncChunk {
         let stable = stability.stable();
-        let closed: BTreeMap<NodeId, _> = pull.closed.iter().map(|closed| (closed.node, *closed)).collect();
-        let target_has = |version: &Version| pull.have.covers(version) || is_closed(&closed, &version.origin);
+        let theirs = Claims::new(views.current().id, &pull.have, &pull.closed, &pull.held);
+        let target_has = |version: &Version| theirs.cover(version, pull.has_older);
         let weigh = |entry: &Entry| entry.content_bytes() + 64;
-        let walk = self.table().walk(pull.from, self.sync_chunk_entries, SYNC_CHUNK_BYTES_TARGET, weigh);
+        let (entries_max, bytes_max) = match pull.legacy {
+            None => (self.sync_chunk_entries, SYNC_CHUNK_BYTES_TARGET),
+            Some(_) => (self.sync_chunk_entries.min(HAND_OFF_CHUNK_ENTRIES_MAX), HAND_OFF_CHUNK_BYTES_TARGET),
+        };
+        let walk = self.table().walk(pull.from, entries_max, bytes_max, weigh);
         let mut entries = Vec::new();
-        for entry in &walk.entries {
+        for entry in walk.entries.iter().filter(|entry| owned(key_hash(entry.key()))) {
             let version = self.table().version(entry);
             let has = target_has(&version);
             if has && !pull.full {
                 continue;
             }
-            let payload = (!has).then(|| {
-                let write = self.window.get(&version);
-                SyncPayload {
-                    value: entry.value().map(|value| value.to_owned()),
-                    dependencies: (version.timestamp > stable)
-                        .then(|| write.map(|write| (*write.dependencies).clone()))
-                        .flatten(),
-                    write_id: write.and_then(|write| write.write_id),
-                }
-            });
+            let payload = (!has).then(|| self.payload(entry, &version, stable));
             entries.push(SyncEntry { key: Bytes::copy_from_slice(entry.key()), version, payload });
         }
         let (floor, floor_at) = self.window.floor();
@@ -249,7 +313,11 @@ impl Replica {
             pass: pull.pass,
             from: pull.from,
             next: walk.next,
+            legacy: pull.legacy,
             recovered: self.recovered,
+            settled: views.settled().iter().copied().collect(),
+            is_settled: views.is_settled(),
+            held,
             vector: self.applied.clone(),
             seen: self.seen.clone(),
             lives: self.lives.all(),
@@ -263,7 +331,14 @@ impl Replica {
 
     /// Takes a chunk of a sync, as its target; returns how many entries were dropped because a pass that names all keys
     /// did not name them although the source, before the walk, had them or greater versions.
-    pub fn on_sync_chunk(&mut self, chunk: &SyncChunk, kind: Kind, before: &Before) -> u64 {
+    /// `legacy`: the former view that is handed over, and by whom.
+    pub fn on_sync_chunk(
+        &mut self,
+        chunk: &SyncChunk,
+        kind: Kind,
+        legacy: Option<(ViewId, NodeId)>,
+        before: &Before,
+    ) -> u64 {
         // Settled at the end of the step: what is stable leaves the window again.
         self.window.merge_floor(&chunk.floor.0, chunk.floor.1);
         self.raise_horizon(chunk.horizon);
@@ -272,34 +347,112 @@ impl Replica {
                 Kind::Missing | Kind::Full => self.covers(&entry.version),
                 Kind::Replacing => entry.version.timestamp <= self.horizon,
             };
-            if let Some(payload) = &entry.payload
-                && !reflected
-            {
-                let left_out = Context { stable: entry.version.timestamp, ..Context::default() };
-                self.put(Incoming {
-                    version: entry.version,
-                    key: &entry.key,
-                    value: payload.value.as_ref().map(|value| value.as_ref()),
-                    dependencies: payload.dependencies.clone().unwrap_or(left_out),
-                    write_id: payload.write_id,
-                });
+            if !reflected {
+                self.take_entry(entry);
             }
         }
         let names = kind.names_all() && !planted::is(Planted::AbsenceUntold);
-        if names { self.drop_unnamed(chunk, kind, before) } else { 0 }
+        if let Some(held) = legacy.and_then(|(id, _)| self.held.get_mut(&id)) {
+            held.touched |= !chunk.entries.is_empty();
+        }
+        match (names, legacy) {
+            (false, _) => 0,
+            (true, None) => self.drop_unnamed(chunk, kind, before),
+            (true, Some((id, from))) => self.drop_unnamed_of(id, from, chunk, before),
+        }
+    }
+
+    /// What a legacy covers and does not name was deleted and collected there: only entries of the old owner's own shard, and
+    /// none that the new view has written (design 8.3, 9).
+    fn drop_unnamed_of(&self, id: ViewId, from: NodeId, chunk: &SyncChunk, before: &Before) -> u64 {
+        let Some(held) = self.held.get(&id) else { return 0 };
+        let Some(shard) = held.view.shard_of_member(from) else { return 0 };
+        let older = before.recovered && self.held.len() == 1;
+        let named: BTreeSet<&[u8]> = chunk.entries.iter().map(|entry| &entry.key[..]).collect();
+        let theirs = Claims::new(id, &before.vector, &before.closed, &[]);
+        let mut dropped = 0;
+        for entry in self.table().range(chunk.from, chunk.next) {
+            let version = self.table().version(&entry);
+            let of_shard = held.view.shard_of_hash(key_hash(entry.key())).id == shard;
+            let is_new = version.origin.view == self.shared.view.id;
+            if of_shard && !is_new && theirs.cover(&version, older) && !named.contains(entry.key()) {
+                let same = |held: &Entry| self.table().version(held) == version;
+                dropped += u64::from(self.table().remove_if(entry.key(), key_hash(entry.key()), same));
+            }
+        }
+        dropped
+    }
+
+    /// Takes an entry that an old owner or a peer has given.
+    pub fn take_entry(&mut self, entry: &SyncEntry) {
+        let Some(payload) = &entry.payload else { return };
+        let left_out = Context { stable: entry.version.timestamp, ..Context::default() };
+        self.put(Incoming {
+            version: entry.version,
+            key: &entry.key,
+            value: payload.value.as_ref().map(|value| value.as_ref()),
+            dependencies: payload.dependencies.clone().unwrap_or(left_out),
+            write_id: payload.write_id,
+        });
+    }
+
+    /// An entry as a sync tells it to a target that lacks it.
+    fn payload(&self, entry: &Entry, version: &Version, stable: Timestamp) -> SyncPayload {
+        let write = self.window.get(version);
+        SyncPayload {
+            value: entry.value().map(|value| value.to_owned()),
+            dependencies: (version.timestamp > stable)
+                .then(|| write.map(|write| (*write.dependencies).clone()))
+                .flatten(),
+            write_id: write.and_then(|write| write.write_id),
+        }
+    }
+
+    /// One key, for a new owner that does not have it yet (design 11.4).
+    #[must_use]
+    pub fn fetch(&self, id: u64, key: &[u8], stable: Timestamp) -> Fetched {
+        let entry = self.table().get(key, key_hash(key)).map(|entry| {
+            let version = self.table().version(&entry);
+            let payload = Some(self.payload(&entry, &version, stable));
+            SyncEntry { key: Bytes::copy_from_slice(key), version, payload }
+        });
+        let (floor, floor_at) = self.window.floor();
+        Fetched {
+            id,
+            view: self.shared.view.id,
+            entry,
+            vector: self.applied.clone(),
+            closed: self.lives.closed().values().copied().collect(),
+            recovered: self.recovered,
+            covered: self.covered,
+            horizon: self.horizon,
+            floor: (floor.clone(), floor_at),
+        }
+    }
+
+    /// Takes over what an old owner said of one key.
+    pub fn on_fetched(&mut self, answer: &Fetched) {
+        self.window.merge_floor(&answer.floor.0, answer.floor.1);
+        self.raise_horizon(answer.horizon);
+        if let Some(held) = self.held.get_mut(&answer.view) {
+            held.touched |= answer.entry.is_some();
+        }
+        if let Some(entry) = &answer.entry
+            && !self.covers(&entry.version)
+        {
+            self.take_entry(entry);
+        }
     }
 
     fn drop_unnamed(&self, chunk: &SyncChunk, kind: Kind, before: &Before) -> u64 {
         let named: BTreeSet<&[u8]> = chunk.entries.iter().map(|entry| &entry.key[..]).collect();
-        let closed: BTreeMap<NodeId, _> = before.closed.iter().map(|closed| (closed.node, *closed)).collect();
+        let theirs = Claims::new(self.shared.view.id, &before.vector, &before.closed, &before.held);
         let mut dropped = 0;
         for entry in self.table().range(chunk.from, chunk.next) {
             let version = self.table().version(&entry);
             let source_had = match kind {
                 Kind::Missing => false,
-                Kind::Full => {
-                    before.vector.covers(&version) || (before.recovered && is_closed(&closed, &version.origin))
-                }
+                Kind::Full => theirs.cover(&version, before.recovered && before.is_settled),
                 Kind::Replacing => version.timestamp <= before.horizon,
             };
             if source_had && !named.contains(entry.key()) {
@@ -329,6 +482,19 @@ impl Replica {
         if self.recovered && before.recovered {
             self.merge_closed(&before.closed);
         }
+        for theirs in &before.held {
+            if let Some(held) = self.held.get_mut(&theirs.view) {
+                held.on_synced(source.node, source.start, theirs);
+            }
+        }
+    }
+
+    /// An old member has handed over all that it held of a former view.
+    pub fn on_handed_over(&mut self, former: ViewId, source: Life, before: &Before) {
+        if let Some(held) = self.held.get_mut(&former) {
+            let over = HandedOver { life: source.start, recovered: before.recovered };
+            held.on_handed_over(source.node, over, &before.vector, &before.closed);
+        }
     }
 
     /// Takes note of a life of a shard member.
@@ -337,10 +503,7 @@ impl Replica {
     }
 
     /// Takes over closed lives, if this replica may; forgets what they no longer need.
-    pub fn merge_closed(
-        &mut self,
-        closed: &[crate::wire::message::ClosedLives],
-    ) -> Vec<crate::wire::message::ClosedLives> {
+    pub fn merge_closed(&mut self, closed: &[ClosedLives]) -> Vec<ClosedLives> {
         if !self.recovered {
             return Vec::new();
         }
@@ -360,9 +523,12 @@ impl Replica {
     /// Recomputes what follows from the vector: `covered`, stability, the window, tombstones. Returns how many writes
     /// the window had to give up early. Publishes the result to readers.
     pub fn settle(&mut self, stability: &mut Stability, clock: Timestamp) -> u64 {
-        let activation = self.shared.view.id.activation;
-        self.covered =
-            if self.recovered { self.lives.covered(&self.members, &self.applied, activation) } else { activation };
+        self.covered = if self.recovered {
+            let former = self.held.values().flat_map(|held| held.shards.iter().map(|shard| held.covered(*shard)));
+            former.fold(self.covered_now(), Timestamp::min)
+        } else {
+            Timestamp::ZERO
+        };
         stability.hear(self.me, self.covered);
         if stability.advance() || !self.window.is_empty() {
             let stable = match planted::is(Planted::WindowByOwnShard) {
@@ -385,7 +551,7 @@ impl Replica {
             bound =
                 bound.max(Timestamp(clock.0.saturating_sub(Timestamp::ZERO.later_by(Duration::from_millis(500)).0)));
         }
-        if !self.recovered || self.graveyard.first().is_none_or(|first| first.0 > bound) {
+        if !self.recovered || !self.held.is_empty() || self.graveyard.first().is_none_or(|first| first.0 > bound) {
             return;
         }
         let keep = self.graveyard.split_off(&(bound.next(), Bytes::new()));
@@ -409,7 +575,7 @@ impl Replica {
     fn publish(&self, stable: Timestamp, clock: Timestamp) {
         let mut visible = self.shared.visible.write();
         let Visible { serving, applied, closed, covered, stable: known, horizon, clock: reading } = &mut *visible;
-        *serving = self.recovered;
+        *serving = self.recovered && self.held.is_empty();
         applied.clone_from(&self.applied);
         if closed.len() != self.lives.closed().len() || closed.iter().ne(self.lives.closed().iter()) {
             closed.clone_from(self.lives.closed());
@@ -427,7 +593,11 @@ impl Replica {
         if applied.stored && entry.is_tombstone() {
             self.graveyard.insert((timestamp, Bytes::copy_from_slice(write.key)));
         }
-        self.seen.advance(origin, timestamp);
+        if origin.view == self.shared.view.id {
+            self.seen.advance(origin, timestamp);
+        } else if let Some(held) = self.held.get_mut(&origin.view) {
+            held.seen.advance(origin, timestamp);
+        }
         let dependencies = Arc::new(write.dependencies);
         self.window.insert(origin, WindowWrite { entry, dependencies, write_id: write.write_id });
         applied.previous

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::causality::hlc::Timestamp;
-use crate::id::NodeId;
+use crate::id::{NodeId, ViewId};
 use crate::placement::view::View;
+use crate::placement::views::Views;
 use crate::planted::{self, Planted};
 
 /// The greatest `covered` heard of each member, and the least of them.
@@ -14,6 +15,8 @@ use crate::planted::{self, Planted};
 #[derive(Debug)]
 pub struct Stability {
     covered: BTreeMap<NodeId, Timestamp>,
+    /// Per former view the least last word of its members, as far as this node has heard them.
+    former: BTreeMap<ViewId, Timestamp>,
     stable: Timestamp,
 }
 
@@ -23,7 +26,22 @@ impl Stability {
     pub fn new(view: &View) -> Self {
         Self {
             covered: view.members().map(|(node, _, _)| (node, view.id.activation)).collect(),
+            former: BTreeMap::new(),
             stable: view.id.activation,
+        }
+    }
+
+    /// A new view begins: its members have said nothing under it, and those of the old one have said their last word.
+    pub fn adopt(&mut self, old: ViewId, view: &View) {
+        self.former.insert(old, self.covered.values().min().copied().unwrap_or_default());
+        self.covered = view.members().map(|(node, _, _)| (node, view.id.activation)).collect();
+    }
+
+    /// Former views are settled, or heard of for the first time: of those nothing is known but when they began.
+    pub fn on_views(&mut self, views: &Views) {
+        self.former.retain(|id, _| views.former().any(|former| former.id == *id));
+        for former in views.former() {
+            self.former.entry(former.id).or_insert(former.id.activation);
         }
     }
 
@@ -36,7 +54,8 @@ impl Stability {
 
     /// Recomputes the stable timestamp; tells whether it rose.
     pub fn advance(&mut self) -> bool {
-        let words = self.covered.values();
+        let former = self.former.values().filter(|_| !planted::is(Planted::LegacyPrunedByNew));
+        let words = self.covered.values().chain(former);
         let least = if planted::is(Planted::PrunedByFastest) { words.max() } else { words.min() };
         let least = least.copied().unwrap_or_default();
         let rose = least > self.stable;

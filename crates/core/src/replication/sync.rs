@@ -7,9 +7,9 @@
 
 use crate::causality::hlc::Timestamp;
 use crate::causality::version_vector::VersionVector;
-use crate::id::{Life, NodeId};
+use crate::id::{Life, NodeId, ViewId};
 use crate::time::Instant;
-use crate::wire::message::{ClosedLives, SyncChunk};
+use crate::wire::message::{ClosedLives, HeldReport, SyncChunk};
 
 /// What a pass brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +44,8 @@ pub struct Pass {
     pub source: Life,
     /// What it brings.
     pub kind: Kind,
+    /// The former view whose legacy is handed over; none for a sync between replicas of the current view.
+    pub legacy: Option<ViewId>,
     /// Where the next chunk begins.
     pub from: u64,
     /// When it was asked for.
@@ -54,6 +56,8 @@ pub struct Pass {
     pub first: Option<Before>,
     /// The target's `covered` when the pass began.
     pub covered_at_start: Timestamp,
+    /// For a hand-off: whether anything of the former view was here before.
+    pub was_touched: bool,
     /// Entries received.
     pub entries: u64,
     /// Entries dropped because they were not named.
@@ -75,21 +79,27 @@ pub struct Before {
     pub closed: Vec<ClosedLives>,
     /// Whether it had recovered.
     pub recovered: bool,
+    /// What it had of former views.
+    pub held: Vec<HeldReport>,
+    /// Whether it knew no former view.
+    pub is_settled: bool,
 }
 
 impl Pass {
     /// A pass that has not begun.
     #[must_use]
-    pub fn new(id: u64, source: Life, kind: Kind, covered: Timestamp, now: Instant) -> Self {
+    pub fn new(id: u64, source: Life, kind: Kind, legacy: Option<ViewId>, covered: Timestamp, now: Instant) -> Self {
         Self {
             id,
             source,
             kind,
+            legacy,
             from: 0,
             asked_at: now,
             asks: 1,
             first: None,
             covered_at_start: covered,
+            was_touched: false,
             entries: 0,
             dropped: 0,
         }
@@ -102,6 +112,7 @@ impl Pass {
             && Some(self.source.start) == life
             && self.id == chunk.pass
             && self.from == chunk.from
+            && self.legacy == chunk.legacy
             && chunk.next.is_none_or(|next| next > chunk.from)
     }
 
@@ -114,6 +125,8 @@ impl Pass {
             lives: chunk.lives.clone(),
             closed: chunk.closed.clone(),
             recovered: chunk.recovered,
+            held: chunk.held.clone(),
+            is_settled: chunk.is_settled,
         })
     }
 }

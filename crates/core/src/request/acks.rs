@@ -74,6 +74,11 @@ impl Acks {
         timestamps.iter().filter_map(|timestamp| self.writes.remove(timestamp)).collect()
     }
 
+    /// Takes out all of them.
+    pub fn take_all(&mut self) -> Vec<Unacked> {
+        std::mem::take(&mut self.writes).into_values().collect()
+    }
+
     /// When the next one's time is up.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {

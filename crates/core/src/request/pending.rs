@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::causality::hlc::Timestamp;
-use crate::id::NodeId;
+use crate::id::{NodeId, ShardId, ViewId};
 use crate::input::RequestId;
+use crate::replication::claims::Fetches;
 use crate::time::Instant;
 use crate::wire::message::WriteId;
 use crate::wire::request::{Refusal, Request};
@@ -21,6 +22,8 @@ pub enum Source {
         /// The id it chose.
         id: u64,
     },
+    /// This node itself, as the coordinator of a view change, counts the keys of a shard.
+    Count(ShardId),
 }
 
 /// A try at another node.
@@ -68,6 +71,12 @@ pub struct Pending {
     pub refused: Option<Refusal>,
     /// For a write: whether a try was sent whose fate is unknown.
     pub unknown: bool,
+    /// What old owners said of the key.
+    pub fetched: Fetches,
+    /// Old owners that were asked.
+    pub fetch_tried: Vec<(ViewId, NodeId)>,
+    /// When the next one is asked.
+    pub fetching: Option<Instant>,
 }
 
 impl Pending {
@@ -77,7 +86,7 @@ impl Pending {
         let attempts = self.attempts.iter().filter(|attempt| !attempt.given_up).map(|attempt| attempt.until);
         // While a node is being tried, the next one waits for it.
         let forward_at = self.forward_at.filter(|_| !self.is_trying());
-        attempts.chain(self.local_until).chain(forward_at).fold(self.deadline, Instant::min)
+        attempts.chain(self.local_until).chain(forward_at).chain(self.fetching).fold(self.deadline, Instant::min)
     }
 
     /// Whether a node is being tried that has not been given up.
@@ -110,6 +119,12 @@ impl PendingRequests {
     /// One by its key.
     pub fn get_mut(&mut self, key: u64) -> Option<&mut Pending> {
         self.requests.get_mut(&key)
+    }
+
+    /// Whether it still waits.
+    #[must_use]
+    pub fn contains(&self, key: u64) -> bool {
+        self.requests.contains_key(&key)
     }
 
     /// Takes one out.

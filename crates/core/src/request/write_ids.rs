@@ -1,11 +1,13 @@
 //! Write ids: a write that a router tried at several replicas is recognised where its first try is known (design 15.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
+use crate::id::NodeId;
 use crate::limits::WRITE_IDS_MAX;
+use crate::time::Instant;
 use crate::wire::message::WriteId;
 
 /// The writes of the recent past, by id. Bounded in time and number, oldest out first.
@@ -57,5 +59,30 @@ impl WriteIds {
         if let Some((id, _)) = self.known.pop_first() {
             self.forgotten = self.forgotten.max(id.taken);
         }
+    }
+}
+
+/// The forwarded writes that came lately, by router and number. A copy of one must not be taken again, whatever became of the
+/// first: one that found nothing to delete, or was refused, would take effect after its client was told that it did not.
+#[derive(Debug, Default)]
+pub struct SeenForwards {
+    seen: BTreeSet<(NodeId, u64)>,
+    oldest_first: VecDeque<(Instant, (NodeId, u64))>,
+}
+
+impl SeenForwards {
+    /// Takes note of one; tells whether it is the first of its kind.
+    pub fn insert(&mut self, now: Instant, router: NodeId, number: u64, retention: Duration) -> bool {
+        while let Some((at, name)) = self.oldest_first.front()
+            && (now.since(*at) > retention || self.oldest_first.len() >= WRITE_IDS_MAX)
+        {
+            self.seen.remove(name);
+            self.oldest_first.pop_front();
+        }
+        let is_first = self.seen.insert((router, number));
+        if is_first {
+            self.oldest_first.push_back((now, (router, number)));
+        }
+        is_first
     }
 }

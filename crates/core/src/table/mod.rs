@@ -29,6 +29,7 @@ pub struct Table {
     /// Short names of the origins in entries.
     pub origins: Origins,
     live: AtomicU64,
+    bytes: AtomicU64,
     tombstones: AtomicU64,
     digest: AtomicU64,
 }
@@ -60,6 +61,7 @@ impl Table {
             hasher: FixedState::with_seed(seed),
             origins: Origins::default(),
             live: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             tombstones: AtomicU64::new(0),
             digest: AtomicU64::new(0),
         }
@@ -69,6 +71,12 @@ impl Table {
     #[must_use]
     pub fn live(&self) -> u64 {
         self.live.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of keys and values.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Tombstones.
@@ -187,6 +195,8 @@ impl Table {
     }
 
     fn count(&self, entry: &Entry, by: i64) {
+        let content = (entry.content_bytes() as u64).cast_signed() * by;
+        self.bytes.fetch_add(content.cast_unsigned(), Ordering::Relaxed);
         if entry.is_tombstone() {
             self.tombstones.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
         } else {

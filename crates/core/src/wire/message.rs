@@ -9,7 +9,8 @@ use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
-use crate::id::{Life, NodeId, Origin, ViewId};
+use crate::id::{Life, NodeId, Origin, ShardId, ViewId};
+use crate::placement::view::ViewRecord;
 use crate::table::value::Value;
 use crate::time::WallTime;
 use crate::wire::request::{Reply, Request};
@@ -38,6 +39,8 @@ pub enum Message {
     Hello {
         /// Random, to tell this start from others.
         boot: u64,
+        /// Whether the sender's cluster name is only derived from its bootstrap view.
+        is_derived: bool,
     },
     /// The answer.
     Welcome {
@@ -58,6 +61,12 @@ pub enum Message {
     Gossip {
         /// The sender's wall clock, for comparison only.
         wall: WallTime,
+        /// What the sender knows of former views.
+        former: Vec<FormerReport>,
+        /// The views known to be settled under the sender's.
+        settled: Vec<ViewId>,
+        /// Nodes that are known to have adopted the sender's view.
+        adopted: Vec<NodeId>,
         /// The greatest `covered` timestamp heard of each member.
         covered: Vec<(NodeId, Timestamp)>,
     },
@@ -81,6 +90,129 @@ pub enum Message {
         /// The newer life's start.
         by: Timestamp,
     },
+    /// Asks for the receiver's view.
+    ViewAsk,
+    /// The sender's view, with the former ones.
+    Views(Box<ViewNews>),
+    /// A coordinator prepares a view change (design 11.1).
+    Prepare {
+        /// Names the attempt.
+        change: u64,
+        /// The newest life of the receiver that the coordinator knows.
+        known_life: Option<Timestamp>,
+    },
+    /// The answer.
+    Prepared(Prepared),
+    /// The attempt is over: the lease is free.
+    Release {
+        /// Names it.
+        change: u64,
+    },
+    /// Asks an old owner for one key of a former view.
+    Fetch {
+        /// Names the question.
+        id: u64,
+        /// The former view.
+        view: ViewId,
+        /// The key.
+        key: Bytes,
+    },
+    /// The answer.
+    Fetched(Box<Fetched>),
+}
+
+/// Views, as they spread: the current one, the former ones that are not settled, and those that are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewNews {
+    /// The sender's current view.
+    pub current: ViewRecord,
+    /// Views below it that are not known to be settled.
+    pub former: Vec<ViewRecord>,
+    /// Views known to be settled under the current one.
+    pub settled: Vec<ViewId>,
+}
+
+/// What a node says when a coordinator prepares (design 11.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// As asked.
+    pub change: u64,
+    /// Whether the lease is granted; if not, another coordinator holds it.
+    pub granted: bool,
+    /// The sender's life, if it has begun one.
+    pub life: Option<Timestamp>,
+    /// Whether it holds a shard of its view, and has recovered.
+    pub recovered: bool,
+    /// Former views that it does not know to be settled.
+    pub former: Vec<ViewId>,
+    /// Views that it knows to be settled.
+    pub settled: Vec<ViewId>,
+    /// Its live keys.
+    pub keys: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
+/// What a node knows of one former view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerReport {
+    /// Which.
+    pub view: ViewId,
+    /// Whether the sender holds a recovered legacy of it.
+    pub holds: bool,
+    /// Shards of the current view that have got everything, each as its replicas said.
+    pub statements: Vec<Statement>,
+}
+
+/// A shard of the current view has settled a former view: all its replicas, in these lives, hold all that can be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The shard.
+    pub shard: ShardId,
+    /// Its replicas' lives. The statement counts while one of them lives (design 11.6).
+    pub lives: Vec<Life>,
+}
+
+/// What a replica holds of a former view (design 11.3 to 11.6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldReport {
+    /// Which.
+    pub view: ViewId,
+    /// Its claims.
+    pub vector: VersionVector,
+    /// Per origin the greatest timestamp ever put in the table.
+    pub seen: VersionVector,
+    /// Lives that were closed under that view.
+    pub closed: Vec<ClosedLives>,
+    /// Who has handed over, in which life, and whether recovered.
+    pub done: Vec<(NodeId, Timestamp, bool)>,
+    /// Whether everybody required has.
+    pub complete: bool,
+    /// Whether it has also taken all there is from its shard peers.
+    pub resolved: bool,
+}
+
+/// One key, as an old owner holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetched {
+    /// As asked.
+    pub id: u64,
+    /// As asked.
+    pub view: ViewId,
+    /// The entry; none if the old owner has none.
+    pub entry: Option<SyncEntry>,
+    /// Its vector.
+    pub vector: VersionVector,
+    /// Lives closed under that view.
+    pub closed: Vec<ClosedLives>,
+    /// Whether it was recovered.
+    pub recovered: bool,
+    /// It has everything at or below it.
+    pub covered: Timestamp,
+    /// The greatest tombstone it ever collected.
+    pub horizon: Timestamp,
+    /// Dependencies that left its window early, and up to where they stand for versions.
+    pub floor: (Context, Timestamp),
 }
 
 /// A write, as it travels in a stream.
@@ -145,6 +277,8 @@ pub struct Status {
     pub resolved: Vec<NodeId>,
     /// Digest of its live entries.
     pub digest: u64,
+    /// What it holds of former views.
+    pub held: Vec<HeldReport>,
 }
 
 /// All lives of a member before one are closed.
@@ -169,6 +303,12 @@ pub struct SyncPull {
     pub closed: Vec<ClosedLives>,
     /// Whether every key is to be named, so that absence is told.
     pub full: bool,
+    /// The former view whose legacy is asked for; none for a sync between replicas of the current view.
+    pub legacy: Option<ViewId>,
+    /// What the target has of former views.
+    pub held: Vec<HeldReport>,
+    /// Whether the target has everything of views that are older than these.
+    pub has_older: bool,
     /// Where the chunk begins, in the order of the table's walk.
     pub from: u64,
 }
@@ -204,8 +344,16 @@ pub struct SyncChunk {
     pub from: u64,
     /// Where the next chunk begins; none at the end.
     pub next: Option<u64>,
+    /// As asked.
+    pub legacy: Option<ViewId>,
     /// Whether the source has recovered.
     pub recovered: bool,
+    /// The views that the source knows to be settled; the target takes that first.
+    pub settled: Vec<ViewId>,
+    /// Whether the source knows no former view.
+    pub is_settled: bool,
+    /// What the source holds of former views now; the target keeps that of the first chunk.
+    pub held: Vec<HeldReport>,
     /// The source's vector now; the target keeps that of the first chunk.
     pub vector: VersionVector,
     /// The source's `seen` now; the target keeps that of the first chunk.
@@ -231,6 +379,49 @@ pub struct WriteId {
     pub taken: Timestamp,
     /// Random.
     pub nonce: u64,
+}
+
+impl SyncChunk {
+    /// The answer of one that held nothing: the first chunk, and the last.
+    #[must_use]
+    pub fn nothing(pull: &SyncPull) -> Self {
+        Self {
+            pass: pull.pass,
+            from: pull.from,
+            next: None,
+            legacy: pull.legacy,
+            recovered: false,
+            settled: Vec::new(),
+            is_settled: false,
+            held: Vec::new(),
+            vector: VersionVector::default(),
+            seen: VersionVector::default(),
+            lives: Vec::new(),
+            closed: Vec::new(),
+            horizon: Timestamp::ZERO,
+            covered: Vec::new(),
+            floor: (Context::default(), Timestamp::ZERO),
+            entries: Vec::new(),
+        }
+    }
+}
+
+impl Fetched {
+    /// The answer of one that held nothing.
+    #[must_use]
+    pub fn nothing(id: u64, view: ViewId) -> Self {
+        Self {
+            id,
+            view,
+            entry: None,
+            vector: VersionVector::default(),
+            closed: Vec::new(),
+            recovered: false,
+            covered: Timestamp::ZERO,
+            horizon: Timestamp::ZERO,
+            floor: (Context::default(), Timestamp::ZERO),
+        }
+    }
 }
 
 /// A request on its way to a replica.

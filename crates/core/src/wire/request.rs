@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::causality::context::Context;
 use crate::causality::version::Version;
-use crate::id::{NodeId, ShardId};
+use crate::id::{Address, NodeId, ShardId};
 use crate::table::value::Value;
 
 /// A client's request, parsed and within the limits of size.
@@ -50,6 +50,55 @@ pub enum Action {
         /// Which shard.
         shard: ShardId,
     },
+    /// Change the view, with the node asked as coordinator (design 11). Never forwarded.
+    ChangeView(ViewChange),
+}
+
+/// The view that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewChange {
+    /// Its members; their order does not matter.
+    pub members: Vec<Address>,
+    /// Replicas of each shard at least.
+    pub repl_factor: usize,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Go on where data may be given up; the answer says what was.
+    pub force: bool,
+    /// Refuse unless the current view has this epoch.
+    pub expected_epoch: Option<u32>,
+}
+
+/// What became of a view change.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ViewChanged {
+    /// The view, or with `dry_run` the one that would be.
+    pub epoch: u32,
+    /// Whether everything has been handed over.
+    pub settled: bool,
+    /// Its shards: who holds them, and how many live keys there are; none if nobody could tell in time.
+    pub shards: Vec<(ShardId, Vec<Address>, Option<u64>)>,
+    /// Which shards have not settled yet.
+    pub outstanding: Vec<ShardId>,
+    /// What `force` gave up, in words.
+    pub given_up: Vec<String>,
+    /// With `dry_run`: what would move.
+    pub moves: Vec<Move>,
+}
+
+/// Keys on their way from a shard to a node that does not hold them yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The old shard.
+    pub from: ShardId,
+    /// The node that gets them.
+    pub to: Address,
+    /// The shard that they belong to then.
+    pub shard: ShardId,
+    /// About how many keys.
+    pub keys: u64,
+    /// About how many bytes of keys and values.
+    pub bytes: u64,
 }
 
 impl Action {
@@ -58,7 +107,7 @@ impl Action {
     pub fn key(&self) -> Option<&Bytes> {
         match self {
             Self::Get { key } | Self::Put { key, .. } | Self::Delete { key } => Some(key),
-            Self::Count { .. } => None,
+            Self::Count { .. } | Self::ChangeView(_) => None,
         }
     }
 
@@ -67,7 +116,7 @@ impl Action {
     pub fn is_write(&self) -> bool {
         match self {
             Self::Put { .. } | Self::Delete { .. } => true,
-            Self::Get { .. } | Self::Count { .. } => false,
+            Self::Get { .. } | Self::Count { .. } | Self::ChangeView(_) => false,
         }
     }
 }
@@ -140,6 +189,8 @@ pub enum Outcome {
     Counted(u64),
     /// Nothing was done, with one exception that says so.
     Refused(Refusal),
+    /// View change: it is done, or under way (200, 202).
+    Changed(Box<ViewChanged>),
 }
 
 /// Why a request was refused.
@@ -185,6 +236,23 @@ pub enum Refusal {
     /// To a router only: the write came too late and was not applied (design 7.1).
     #[error("the forwarded write arrived after the time it was good for")]
     TooLate,
+    /// 400. No such view can be; the text names the offence.
+    #[error("{0}")]
+    BadView(String),
+    /// 409. Another change is under way, or the view is not the one expected.
+    #[error("View change in progress: {0}")]
+    ViewChangeInProgress(String),
+    /// 409. The view is not the one that was expected.
+    #[error("the current view has epoch {epoch}, not {expected}")]
+    UnexpectedEpoch {
+        /// The current one.
+        epoch: u32,
+        /// The one expected.
+        expected: u32,
+    },
+    /// 503. The change would give up data that may be nowhere else; `force` overrides.
+    #[error("{0}")]
+    WouldGiveUp(String),
     /// Status 504: a write was sent to a replica that did not answer and could not be tried elsewhere: it may take effect or
     /// not.
     #[error("outcome unknown: a replica was sent the write and did not answer in time")]

@@ -11,6 +11,7 @@ use precede_core::causality::version_vector::Causality;
 use precede_core::config::Config;
 use precede_core::id::{Address, NodeId, Origin};
 use precede_core::placement::view::View;
+use precede_core::placement::views::Views;
 use precede_core::replication::replica::Replica;
 use precede_core::table::entry::Entry;
 use precede_core::table::value::Value;
@@ -29,7 +30,7 @@ fn replica(seed: u64) -> (Replica, Vec<NodeId>) {
     let shard = &VIEW.shards()[0];
     let config = Config::new(shard.replicas[0].clone(), VIEW.clone(), seed);
     let peers = shard.replicas[1..].iter().map(Address::node_id).collect();
-    (Replica::new(&config, &VIEW, shard.id, seed), peers)
+    (Replica::new(&config, &Views::new(VIEW.clone()), shard.id, seed), peers)
 }
 
 /// A write of a stream: which key, how much later than the one before, and whether it deletes.

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apply;
+mod assignment;
 mod merge;
+mod messages;
 mod order;
 mod placement;
 mod prune;

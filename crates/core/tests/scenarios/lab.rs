@@ -29,12 +29,17 @@ pub(crate) enum Happening {
     Told(usize),
 }
 
+/// Whether a message from the first to the second is lost.
+pub(crate) type Lose = Box<dyn Fn(usize, usize, &Message) -> bool>;
+
 pub(crate) struct Lab {
     pub(crate) view: View,
     pub(crate) nodes: Vec<Option<Node>>,
     pub(crate) events: Vec<(usize, Event)>,
     /// Messages from the first to the second are lost.
     pub(crate) cut: BTreeSet<(usize, usize)>,
+    /// And so are those of which this is true.
+    pub(crate) lose: Option<Lose>,
     /// What was sent, for scenarios that deliver it again.
     pub(crate) sent: Vec<(usize, usize, Envelope)>,
     /// What happened, with its time.
@@ -42,7 +47,7 @@ pub(crate) struct Lab {
     pub(crate) now_ms: u64,
     skews_ms: BTreeMap<usize, u64>,
     starts: u64,
-    addresses: Vec<Address>,
+    pub(crate) addresses: Vec<Address>,
     queue: VecDeque<(usize, usize, Envelope)>,
     pub(crate) replies: BTreeMap<u64, Reply>,
     next: u64,
@@ -51,14 +56,21 @@ pub(crate) struct Lab {
 impl Lab {
     /// A fresh cluster, recovered.
     pub(crate) fn new(nodes: usize, factor: usize) -> Self {
+        Self::with_spares(nodes, factor, 0)
+    }
+
+    /// A fresh cluster, recovered, and behind its nodes some that hold no shard.
+    pub(crate) fn with_spares(members: usize, factor: usize, spares: usize) -> Self {
+        let nodes = members + spares;
         let addresses: Vec<_> =
             (0..nodes).map(|at| Address::parse(&format!("10.0.0.{at}:80"), None).unwrap()).collect();
-        let view = View::bootstrap(&addresses, factor).unwrap();
+        let view = View::bootstrap(&addresses[..members], factor).unwrap();
         let mut lab = Self {
             view,
             nodes: Vec::new(),
             events: Vec::new(),
             cut: BTreeSet::new(),
+            lose: None,
             sent: Vec::new(),
             story: Vec::new(),
             now_ms: 0,
@@ -74,7 +86,8 @@ impl Lab {
             lab.start(at);
         }
         lab.run(1000);
-        assert!(lab.nodes.iter().flatten().all(|node| node.report(lab.now()).recovered), "a fresh cluster recovers");
+        let members = &lab.nodes[..members];
+        assert!(members.iter().flatten().all(|node| node.report(lab.now()).recovered), "a fresh cluster recovers");
         lab
     }
 
@@ -118,7 +131,8 @@ impl Lab {
             match effect {
                 Effect::Send { to, envelope } => {
                     if let Some(to) = self.index(to) {
-                        let lost = self.cut.contains(&(at, to));
+                        let lost = self.cut.contains(&(at, to))
+                            || self.lose.as_ref().is_some_and(|lose| lose(at, to, &envelope.body));
                         self.story.push((self.now_ms, Happening::Sent(self.sent.len(), lost)));
                         self.sent.push((at, to, (*envelope).clone()));
                         if !lost {
@@ -133,6 +147,8 @@ impl Lab {
                     self.story.push((self.now_ms, Happening::Told(self.events.len())));
                     self.events.push((at, event));
                 }
+                // Messages go to whoever is there.
+                Effect::Reach(_) => {}
                 Effect::Stop => self.nodes[at] = None,
             }
         }
@@ -144,11 +160,24 @@ impl Lab {
         }
     }
 
+    /// Delivers messages one by one until something holds.
+    pub(crate) fn deliver_until(&mut self, test: impl Fn(&Self) -> bool) {
+        while !test(self) {
+            let (_, to, envelope) = self.queue.pop_front().expect("it holds before all is delivered");
+            self.step(to, Input::Message(Box::new(envelope)));
+        }
+    }
+
     /// Lets time pass.
     pub(crate) fn run(&mut self, ms: u64) {
+        self.run_without(usize::MAX, ms);
+    }
+
+    /// The same, with one node that stands still.
+    pub(crate) fn run_without(&mut self, paused: usize, ms: u64) {
         for _ in 0..ms.div_ceil(5) {
             self.now_ms += 5;
-            for at in 0..self.nodes.len() {
+            for at in (0..self.nodes.len()).filter(|at| *at != paused) {
                 let due = self.nodes[at].as_ref().and_then(Node::next_deadline);
                 if due.is_some_and(|due| due <= self.now().monotonic) {
                     self.step(at, Input::Tick);
@@ -158,20 +187,31 @@ impl Lab {
         }
     }
 
-    pub(crate) fn ask(&mut self, at: usize, action: Action, context: &Context) -> Reply {
+    /// Asks a node something; [`Lab::replies`] will have the answer.
+    pub(crate) fn submit(&mut self, at: usize, action: Action, context: &Context, deadline: Duration) -> u64 {
         self.next += 1;
         let id = self.next;
-        let deadline = Duration::from_secs(3);
         let request = Request { action, context: context.clone(), wait: None, concern: None, deadline };
         self.step(at, Input::Request { id: RequestId(id), request });
+        id
+    }
+
+    /// Lets time pass until a request is answered.
+    pub(crate) fn answer(&mut self, id: u64, deadline: Duration) -> Reply {
         self.deliver();
-        for _ in 0..700 {
+        for _ in 0..deadline.as_millis() / 5 + 100 {
             if let Some(reply) = self.replies.remove(&id) {
                 return reply;
             }
             self.run(5);
         }
         panic!("a request was not answered by its deadline");
+    }
+
+    pub(crate) fn ask(&mut self, at: usize, action: Action, context: &Context) -> Reply {
+        let deadline = Duration::from_secs(3);
+        let id = self.submit(at, action, context, deadline);
+        self.answer(id, deadline)
     }
 
     pub(crate) fn put(&mut self, at: usize, key: &str, value: &str, context: &Context) -> Reply {

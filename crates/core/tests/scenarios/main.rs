@@ -3,9 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod changes;
+mod hand_offs;
 mod lab;
 mod names;
 mod script;
+mod views;
+mod views_in_trouble;
 
 use lab::{Lab, is_write_frame, value};
 use precede_core::causality::context::Context;

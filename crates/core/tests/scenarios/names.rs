@@ -10,7 +10,7 @@ use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::version::Version;
 use precede_core::causality::version_vector::VersionVector;
 use precede_core::event::{Event, Met};
-use precede_core::id::{Life, NodeId, Origin};
+use precede_core::id::{Address, Life, NodeId, Origin, ShardId};
 use precede_core::node::NodeReport;
 use precede_core::table::value::Value;
 use precede_core::wire::message::{Envelope, Message, SyncChunk};
@@ -98,6 +98,11 @@ impl Names {
             Action::Put { key, value } => format!("put {}={}", text(key), text(&value.bytes)),
             Action::Delete { key } => format!("delete {}", text(key)),
             Action::Count { shard } => format!("count shard {}", shard.0),
+            Action::ChangeView(asked) => {
+                let nodes: Vec<_> =
+                    asked.members.iter().map(|member| self.node(member.node_id()).to_string()).collect();
+                format!("view {} with {} replicas", nodes.join(" "), asked.repl_factor)
+            }
         }
     }
 
@@ -128,9 +133,23 @@ impl Names {
             Outcome::Deleted { concern_met } => format!("deleted{at} on {}{}", reply.acks, met(*concern_met)),
             Outcome::Counted(count) => format!("counted {count}"),
             Outcome::Refused(refusal) => format!("refused: {}", self.refusal(refusal)),
+            Outcome::Changed(changed) => {
+                let settled = if changed.settled { "settled" } else { "not settled yet" };
+                format!("view {} {settled}: {}", changed.epoch, self.shards(&changed.shards))
+            }
         };
         let lost = if reply.lost { ", lost" } else { "" };
         format!("{what}{lost}, context {}", self.context(&reply.context))
+    }
+
+    /// Shards: who holds each, and how many keys it has.
+    fn shards(&self, shards: &[(ShardId, Vec<Address>, Option<u64>)]) -> String {
+        let shard = |(id, replicas, keys): &(ShardId, Vec<Address>, Option<u64>)| {
+            let nodes: String = replicas.iter().map(|replica| self.node(replica.node_id())).collect();
+            let keys = keys.map(|keys| format!(" with {keys} keys")).unwrap_or_default();
+            format!("shard {} at {nodes}{keys}", id.0)
+        };
+        shards.iter().map(shard).collect::<Vec<_>>().join(", ")
     }
 
     fn write(&mut self, key: &[u8], timestamp: Timestamp, value: Option<&Value>) -> String {
@@ -187,6 +206,23 @@ impl Names {
             }
             Message::ForwardReply { reply, .. } => format!("reply {}", self.reply(reply)),
             Message::Superseded { by } => format!("superseded by {}", self.time(*by)),
+            Message::ViewAsk => "what view are you in?".to_owned(),
+            Message::Views(news) => {
+                let shards = news.current.shards.iter().map(|shard| (shard.id, shard.replicas.clone(), None));
+                format!("view {}: {}", news.current.id.epoch, self.shards(&shards.collect::<Vec<_>>()))
+            }
+            Message::Prepare { .. } => "prepare".to_owned(),
+            Message::Prepared(answer) => {
+                format!("prepared: granted {}, recovered {}", yes(answer.granted), yes(answer.recovered))
+            }
+            Message::Release { .. } => "release".to_owned(),
+            Message::Fetch { view, key, .. } => format!("fetch {} of view {}", text(key), view.epoch),
+            Message::Fetched(answer) => {
+                let entry = answer.entry.as_ref().and_then(|entry| Some((entry, entry.payload.as_ref()?)));
+                let what = entry
+                    .map(|(entry, payload)| self.write(&entry.key, entry.version.timestamp, payload.value.as_ref()));
+                format!("fetched {}", what.unwrap_or("nothing".to_owned()))
+            }
         };
         Some(text)
     }
@@ -217,6 +253,7 @@ impl Names {
                     Met::RecoveredReplica => "a recovered replica answered",
                     Met::FreshCluster => "all are here and as new",
                     Met::Majority => "a majority is here",
+                    Met::Spare => "it has none",
                 };
                 format!("has met its shard as {}: {how}", self.life(*life))
             }

@@ -30,6 +30,9 @@ pub(crate) struct BenchArgs {
     /// Whether each connection carries its causal context from response to request
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub(crate) contexts: Switch,
+    /// The keys to read are there already: do not write them first
+    #[arg(long)]
+    pub(crate) loaded: bool,
     /// Print a JSON object instead of a text
     #[arg(long)]
     pub(crate) json: bool,

@@ -54,10 +54,10 @@ async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<
     let mut preparing: JoinSet<anyhow::Result<Worker>> = JoinSet::new();
     for index in 0..connections {
         let mut worker = Worker::new(args, index, Arc::clone(done));
-        let node = args.node.clone();
+        let (node, loaded) = (args.node.clone(), args.loaded);
         preparing.spawn(async move {
             worker.connection.connect().await.with_context(|| format!("cannot connect to {node}"))?;
-            if worker.mix.reads() {
+            if worker.mix.reads() && !loaded {
                 worker.load(index, connections).await.with_context(|| format!("cannot load the keys into {node}"))?;
             }
             Ok(worker)

@@ -86,7 +86,11 @@ pub(crate) fn wrong_method(method: &Method, allow: &'static str, token: &str) ->
 /// What a refusal of the core is to a client.
 pub(crate) fn from_refusal(refusal: &Refusal) -> Failure {
     match refusal {
-        Refusal::ContextFromTheFuture { .. } => Failure::bad(refusal.to_string()),
+        Refusal::ContextFromTheFuture { .. } | Refusal::BadView(_) => Failure::bad(refusal.to_string()),
+        Refusal::ViewChangeInProgress(_) | Refusal::UnexpectedEpoch { .. } => {
+            Failure::new(StatusCode::CONFLICT, refusal.to_string())
+        }
+        Refusal::WouldGiveUp(_) => Failure::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()),
         Refusal::ViewLost => Failure::new(StatusCode::GONE, refusal.to_string()),
         Refusal::Unsatisfied
         | Refusal::NoReplica { .. }

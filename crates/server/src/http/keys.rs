@@ -40,7 +40,7 @@ pub(crate) async fn answer(app: &App, head: &Parts, encoded: &str, body: Incomin
     };
     let action = if head.method == Method::GET {
         let wants_raw = wants_raw || raw::is_raw_get(&head.headers);
-        if let Some(hit) = app.driver.reader().and_then(|r| r.get(&key, key_hash(&key), &prepared.context)) {
+        if let Some(hit) = app.driver.reader().get(&key, key_hash(&key), &prepared.context) {
             let served =
                 Served { by: app.driver.me, version: hit.version, acks: None, lost: false, repeat_unconfirmed: false };
             let value = hit.entry.as_ref().and_then(|entry| entry.value());
@@ -136,13 +136,13 @@ fn respond(app: &App, head: &Parts, reply: &Reply, wants_raw: bool) -> Response 
             let object = Object::new(256).text("message", "Deleted successfully").boolean("doesExist", true);
             (accepted(StatusCode::OK, *concern_met), object)
         }
-        Outcome::Counted(_) => {
-            let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "a count is no answer for a key");
-            return failure.respond(&head.method, &token::encode(&reply.context, app.driver.fingerprint));
+        Outcome::Counted(_) | Outcome::Changed(_) => {
+            let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "that is no answer for a key");
+            return failure.respond(&head.method, &token::encode(&reply.context, app.driver.fingerprint()));
         }
         Outcome::Refused(refusal) => {
             let failure = errors::from_refusal(refusal);
-            let token = token::encode(&reply.context, app.driver.fingerprint);
+            let token = token::encode(&reply.context, app.driver.fingerprint());
             let mut response = failure.respond(&head.method, &token);
             reply::add_served(app, &mut response, &Served { version: None, acks: None, ..served });
             return response;
@@ -174,7 +174,7 @@ fn found(
         return finish(app, StatusCode::NOT_FOUND, object, context, &served);
     };
     if wants_raw {
-        let token = token::encode(context, app.driver.fingerprint);
+        let token = token::encode(context, app.driver.fingerprint());
         let bytes = Bytes::copy_from_slice(value.bytes);
         let mut response = reply::with_type(StatusCode::OK, bytes, raw::type_of(&value), &token);
         reply::add_served(app, &mut response, served);
@@ -186,7 +186,7 @@ fn found(
 }
 
 fn finish(app: &App, status: StatusCode, object: Object, context: &Context, served: &Served) -> Response {
-    let token = token::encode(context, app.driver.fingerprint);
+    let token = token::encode(context, app.driver.fingerprint());
     let mut object = object.context(&token);
     if served.by != app.driver.me {
         object = object.text("address", &reply::address(app, served.by));

@@ -28,7 +28,7 @@ pub(crate) struct Prepared<'a> {
 impl Prepared<'_> {
     /// Answers with an error, which returns the request's context.
     pub(crate) fn fail(&self, app: &App, method: &Method, failure: &Failure) -> Response {
-        failure.respond(method, &token::encode(&self.context, app.driver.fingerprint))
+        failure.respond(method, &token::encode(&self.context, app.driver.fingerprint()))
     }
 }
 
@@ -42,13 +42,13 @@ pub(crate) async fn prepare<'a>(
     body: Incoming,
     raw: bool,
 ) -> Result<Prepared<'a>, Response> {
-    let mut merger = Merger::new(app.driver.fingerprint);
+    let mut merger = Merger::new(app.driver.fingerprint());
     let mut wrong = merger.add_headers(&head.headers).err();
     let limits = &app.limits;
     let body = match body::read(&app.budget, body, head.version, limits.body_bytes, limits.body_timeout).await {
         Ok(body) => body,
         Err(failure) => {
-            return Err(failure.respond(&head.method, &token::encode(&merger.context, app.driver.fingerprint)));
+            return Err(failure.respond(&head.method, &token::encode(&merger.context, app.driver.fingerprint())));
         }
     };
     let mut value = None;
@@ -72,9 +72,9 @@ pub(crate) async fn prepare<'a>(
 
 /// The token of the headers' context alone, for routes that look at nothing else; empty if it is malformed.
 pub(crate) fn header_token(app: &App, head: &Parts) -> String {
-    let mut merger = Merger::new(app.driver.fingerprint);
+    let mut merger = Merger::new(app.driver.fingerprint());
     match merger.add_headers(&head.headers) {
-        Ok(()) => token::encode(&merger.context, app.driver.fingerprint),
+        Ok(()) => token::encode(&merger.context, app.driver.fingerprint()),
         Err(_) => String::new(),
     }
 }

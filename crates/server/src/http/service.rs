@@ -13,11 +13,12 @@ use crate::http::activity::Activity;
 use crate::http::errors::{Failure, unknown_path, wrong_method};
 use crate::http::prepare::header_token;
 use crate::http::reply::{self, Response};
-use crate::http::{health, keys, shards};
+use crate::http::{health, keys, shards, view_change};
 use crate::peer;
 
 const KEYS: &str = "/kv-store/keys";
 const SHARDS: &str = "/kv-store/shards";
+const VIEW_CHANGE: &str = "/kv-store/view-change";
 
 /// Lets so many requests in at once, and no more: nothing queues.
 #[derive(Debug)]
@@ -83,6 +84,12 @@ async fn route(app: &App, head: &Parts, body: Incoming) -> Response {
         };
     }
     let route = match path {
+        VIEW_CHANGE => {
+            return match head.method {
+                Method::PUT | Method::GET => view_change::answer(app, head, body).await,
+                _ => wrong_method(&head.method, "GET, PUT", &header_token(app, head)),
+            };
+        }
         "/kv-store/key-count" => shards::Route::KeyCount,
         SHARDS => shards::Route::Shards,
         _ => match path.strip_prefix(SHARDS).and_then(|rest| rest.strip_prefix('/')) {

@@ -42,7 +42,7 @@ pub(crate) async fn answer(app: &App, head: &Parts, route: Route<'_>, body: Inco
     };
     match object {
         Ok(object) => {
-            let token = token::encode(&prepared.context, app.driver.fingerprint);
+            let token = token::encode(&prepared.context, app.driver.fingerprint());
             reply::json(StatusCode::OK, object.context(&token).finish(), &token)
         }
         Err(failure) => prepared.fail(app, &head.method, &failure),
@@ -50,12 +50,12 @@ pub(crate) async fn answer(app: &App, head: &Parts, route: Route<'_>, body: Inco
 }
 
 fn key_count(app: &App) -> Result<Object, Failure> {
-    let (Some(shard), Some(reader)) = (app.driver.shard(), app.driver.reader()) else {
+    let (Some(shard), Some(keys)) = (app.driver.shard(), app.driver.reader().live_keys()) else {
         return Err(Failure::unavailable("this node is a spare: it holds no shard"));
     };
     let object = Object::new(256)
         .text("message", "Key count retrieved successfully")
-        .number("key-count", reader.live_keys())
+        .number("key-count", keys)
         .number("shard-id", u64::from(shard.0));
     Ok(object)
 }
@@ -72,8 +72,9 @@ async fn shard(app: &App, head: &Parts, id: &str, prepared: &Prepared<'_>) -> Re
     let Some(shard) = shard else {
         return Err(Failure::new(StatusCode::NOT_FOUND, "Shard does not exist"));
     };
-    let count = match app.driver.reader().filter(|_| app.driver.shard() == Some(shard.id)) {
-        Some(reader) => reader.live_keys(),
+    let own = app.driver.reader().live_keys().filter(|_| app.driver.shard() == Some(shard.id));
+    let count = match own {
+        Some(keys) => keys,
         None => {
             let reply = ask(app, Action::Count { shard: shard.id }, prepared.context.clone(), params).await;
             match reply.map(|reply| reply.outcome) {

@@ -38,7 +38,7 @@ const ANSWER_BYTES_MAX: usize = 4096;
 /// A spare that cannot be reached for so many rounds is forgotten; it will knock again.
 const SPARE_ROUNDS_MAX: u32 = 50;
 
-/// Keeps a link to a node. Ends only for a node that is no member and has gone.
+/// Keeps a link to a node. Ends only for a node that is not wanted and has gone.
 pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Address) {
     loop {
         let Some(stream) = dial(&driver, &outbox, &address).await else {
@@ -56,13 +56,13 @@ pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Addr
     }
 }
 
-/// Tries until there is a link; `None` if the node is no member and does not answer.
+/// Tries until there is a link; `None` if the node is not wanted and does not answer.
 async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Option<TcpStream> {
     let mut attempts = JoinSet::new();
-    let mut rounds = 0;
+    let (mut rounds, mut refused) = (0, false);
     loop {
         if attempts.len() < ATTEMPTS_MAX {
-            let (address, ours, cluster) = (address.clone(), driver.address.clone(), driver.fingerprint);
+            let (address, ours, cluster) = (address.clone(), driver.address.clone(), driver.fingerprint());
             attempts.spawn(async move {
                 match timeout(ATTEMPT_TIMEOUT, attempt(&address, &ours, cluster)).await {
                     Ok(result) => result,
@@ -76,6 +76,13 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
             tokio::select! {
                 Some(attempt) = attempts.join_next() => match attempt {
                     Ok(Ok(stream)) => return Some(stream),
+                    Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied && !refused => {
+                        refused = true;
+                        tracing::warn!(
+                            peer = %address,
+                            "refused by a node of another cluster: compare CLUSTER, VIEW and REPL_FACTOR"
+                        );
+                    }
                     Ok(Err(error)) => tracing::trace!(peer = %address, %error, "cannot be reached"),
                     Err(_) => {}
                 },
@@ -83,7 +90,7 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
             }
         }
         rounds += 1;
-        if !outbox.member && rounds > SPARE_ROUNDS_MAX {
+        if !outbox.is_wanted() && rounds > SPARE_ROUNDS_MAX {
             return None;
         }
     }
@@ -110,10 +117,8 @@ async fn attempt(address: &Address, ours: &Address, cluster: u64) -> io::Result<
         return Ok(stream);
     }
     let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
-    if line.contains(" 403 ") {
-        tracing::warn!(peer = %address, "refused by a node of another cluster: compare CLUSTER, VIEW and REPL_FACTOR");
-    }
-    Err(io::Error::other(format!("it answered \"{line}\"")))
+    let kind = if line.contains(" 403 ") { io::ErrorKind::PermissionDenied } else { io::ErrorKind::Other };
+    Err(io::Error::new(kind, format!("it answered \"{line}\"")))
 }
 
 /// Sends until the link breaks.

@@ -6,9 +6,10 @@ pub(crate) mod link;
 pub(crate) mod outbox;
 pub(crate) mod upgrade;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use precede_core::id::Address;
+use precede_core::id::{Address, NodeId};
 
 use crate::driver::Driver;
 
@@ -21,14 +22,24 @@ pub(crate) const CLUSTER_HEADER: &str = "precede-cluster";
 /// The header with the sender's address.
 pub(crate) const ADDRESS_HEADER: &str = "precede-address";
 
-/// Begins to keep a link to every member of the view. The node hears of each that there is no link yet: while it has
-/// not heard of one, nothing that it sends there leaves this process.
+/// Keeps a link to everybody whom the node wants to speak to. The node hears of each that there is no link yet: while it
+/// has not heard of one, nothing that it sends there leaves this process.
 pub(crate) fn start(driver: &Arc<Driver>) {
-    let members: Vec<Address> = driver.view().members().map(|(_, address, _)| address.clone()).collect();
-    for address in members.into_iter().filter(|address| *address != driver.address) {
-        if let Some(outbox) = driver.outboxes.open(address.node_id(), true) {
-            driver.disconnected(outbox.node);
-            tokio::spawn(link::keep(Arc::clone(driver), outbox, address));
+    let (driver, mut reach) = (Arc::clone(driver), driver.reach());
+    tokio::spawn(async move {
+        loop {
+            let addresses = reach.borrow_and_update().clone();
+            let wanted: HashSet<NodeId> = addresses.iter().map(Address::node_id).collect();
+            driver.outboxes.keep_only(&wanted);
+            for address in addresses.into_iter().filter(|address| *address != driver.address) {
+                if let Some(outbox) = driver.outboxes.open(address.node_id(), true) {
+                    driver.disconnected(outbox.node);
+                    tokio::spawn(link::keep(Arc::clone(&driver), outbox, address));
+                }
+            }
+            if reach.changed().await.is_err() {
+                return;
+            }
         }
-    }
+    });
 }

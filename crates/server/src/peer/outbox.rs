@@ -1,20 +1,23 @@
 //! What is to be sent: one bounded queue per node. Whatever does not fit, or has no link to go by, is dropped: the
 //! protocol repeats what matters.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use precede_core::causality::context::Context;
 use precede_core::id::NodeId;
 use precede_core::limits::MEMBERS_MAX;
+use precede_core::placement::view::ViewRecord;
 use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::request::{Action, Outcome};
 use tokio::sync::Notify;
 
 /// Bytes that may wait for one node.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Bytes that may wait for the first link to a node.
+const FIRST_BYTES_MAX: usize = 1 << 20;
 /// What a message weighs at least.
 const MESSAGE_BYTES: usize = 256;
 
@@ -28,8 +31,8 @@ pub(crate) struct Outboxes {
 pub(crate) struct Outbox {
     /// Which.
     pub(crate) node: NodeId,
-    /// Whether it is a member of the view: its link is kept for ever.
-    pub(crate) member: bool,
+    /// Whether this node wants to speak to it: its link is kept for ever.
+    wanted: AtomicBool,
     /// Messages dropped since the start.
     pub(crate) dropped: AtomicU64,
     queue: Mutex<Queue>,
@@ -39,6 +42,9 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct Queue {
     linked: bool,
+    /// Whether there was a link before: what comes between two links is dropped, what comes before the first waits for it. A
+    /// node that has just made its link to this one may be owed an answer before there is one back.
+    was_linked: bool,
     envelopes: VecDeque<(usize, Box<Envelope>)>,
     bytes: usize,
 }
@@ -52,14 +58,18 @@ impl Outboxes {
     }
 
     /// Makes an outbox for a node, unless it has one or there are too many.
-    pub(crate) fn open(&self, node: NodeId, member: bool) -> Option<Arc<Outbox>> {
+    pub(crate) fn open(&self, node: NodeId, wanted: bool) -> Option<Arc<Outbox>> {
         let mut boxes = self.boxes.write();
-        if boxes.contains_key(&node) || (!member && boxes.len() >= 2 * MEMBERS_MAX) {
+        if let Some(outbox) = boxes.get(&node) {
+            outbox.wanted.fetch_or(wanted, Ordering::Relaxed);
+            return None;
+        }
+        if !wanted && boxes.len() >= 2 * MEMBERS_MAX {
             return None;
         }
         let outbox = Arc::new(Outbox {
             node,
-            member,
+            wanted: AtomicBool::new(wanted),
             dropped: AtomicU64::new(0),
             queue: Mutex::default(),
             ready: Notify::new(),
@@ -68,17 +78,34 @@ impl Outboxes {
         Some(outbox)
     }
 
-    /// Forgets the outbox of a node that is no member and has gone.
+    /// From now on only these nodes are wanted. Links to others stay as long as they last.
+    pub(crate) fn keep_only(&self, wanted: &HashSet<NodeId>) {
+        for (node, outbox) in self.boxes.read().iter() {
+            outbox.wanted.store(wanted.contains(node), Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets the outbox of a node that is not wanted and has gone.
     pub(crate) fn close(&self, node: NodeId) {
         self.boxes.write().remove(&node);
     }
 }
 
 impl Outbox {
+    /// Whether its link is kept for ever.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
     fn push(&self, envelope: Box<Envelope>) {
         let weight = weight(&envelope.body);
         let mut queue = self.queue.lock();
-        if !queue.linked || queue.bytes + weight > QUEUE_BYTES_MAX {
+        let room = match (queue.linked, queue.was_linked) {
+            (true, _) => QUEUE_BYTES_MAX,
+            (false, false) => FIRST_BYTES_MAX,
+            (false, true) => 0,
+        };
+        if queue.bytes + weight > room {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -88,9 +115,16 @@ impl Outbox {
         self.ready.notify_one();
     }
 
-    /// A link is there, or lost: what waited for the former one is dropped.
+    /// A link is there, or lost: what waited for a former one is dropped.
     pub(crate) fn set_linked(&self, linked: bool) {
-        *self.queue.lock() = Queue { linked, ..Queue::default() };
+        let mut queue = self.queue.lock();
+        let was_linked = queue.was_linked;
+        if was_linked {
+            *queue = Queue::default();
+        }
+        (queue.linked, queue.was_linked) = (linked, was_linked || linked);
+        drop(queue);
+        self.ready.notify_one();
     }
 
     /// Waits for messages and takes them out, oldest first, about `bytes_max` bytes at once.
@@ -142,7 +176,7 @@ fn weight(message: &Message) -> usize {
             let action = match &forward.request.action {
                 Action::Put { key, value } => key.len() + value.bytes.len(),
                 Action::Get { key } | Action::Delete { key } => key.len(),
-                Action::Count { .. } => 0,
+                Action::Count { .. } | Action::ChangeView(_) => 0,
             };
             action + context(&forward.request.context)
         }
@@ -155,6 +189,18 @@ fn weight(message: &Message) -> usize {
         Message::Status(status) => 64 * (status.applied.len() + status.seen.len() + status.lives.len()),
         Message::Gossip { covered, .. } => 16 * covered.len(),
         Message::SyncPull(pull) => 64 * pull.have.len(),
+        Message::Views(news) => {
+            let view = |view: &ViewRecord| 64 * (view.lives.len() + view.shards.len() + view.settled.len());
+            view(&news.current) + news.former.iter().map(view).sum::<usize>()
+        }
+        Message::Prepared(answer) => 24 * (answer.former.len() + answer.settled.len()),
+        Message::Fetch { key, .. } => key.len(),
+        Message::Fetched(answer) => {
+            let payload = answer.entry.as_ref().and_then(|entry| entry.payload.as_ref());
+            payload.and_then(|payload| payload.value.as_ref()).map_or(0, |value| value.bytes.len())
+                + 64 * answer.vector.len()
+        }
+        Message::ViewAsk | Message::Prepare { .. } | Message::Release { .. } => 0,
         Message::Hello { .. } | Message::Welcome { .. } | Message::Superseded { .. } => 0,
     };
     MESSAGE_BYTES + content

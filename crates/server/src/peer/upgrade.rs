@@ -47,12 +47,14 @@ pub(crate) fn answer(
         return Err((StatusCode::UPGRADE_REQUIRED, "This path is for nodes: it is upgraded to precede-peer/1"));
     }
     let cluster = text(headers, CLUSTER_HEADER).and_then(|text| u64::from_str_radix(text, 16).ok());
-    if cluster != Some(driver.fingerprint) {
+    let from = text(headers, ADDRESS_HEADER).and_then(|text| Address::parse(text, None).ok());
+    let known = |cluster| driver.admits(cluster, from.as_ref().map_or(driver.me, Address::node_id));
+    if !cluster.is_some_and(known) {
         counts.strangers.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(address = text(headers, ADDRESS_HEADER), "refused a node of another cluster");
         return Err((StatusCode::FORBIDDEN, "This node belongs to another cluster"));
     }
-    let Some(address) = text(headers, ADDRESS_HEADER).and_then(|text| Address::parse(text, None).ok()) else {
+    let Some(address) = from else {
         return Err((StatusCode::BAD_REQUEST, "The node's address is missing or malformed"));
     };
     if counts.links.load(Ordering::Relaxed) >= LINKS_MAX {

@@ -148,6 +148,33 @@ impl Cluster {
         Self { nodes }
     }
 
+    /// Starts one more node, which is told that these are the members.
+    pub fn add(&mut self, members: &[String], repl_factor: usize) -> usize {
+        let address = format!("127.0.0.1:{}", free_port());
+        let members = if members.is_empty() { address.clone() } else { members.join(",") };
+        let factor = repl_factor.to_string();
+        let arguments = ["serve", "--address", &address, "--view", &members, "--repl-factor", &factor];
+        let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let mut node = Node { address, arguments, child: None };
+        node.start();
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// Waits until spares have heard the cluster.
+    pub fn wait_spares(&self, nodes: &[usize]) {
+        for &node in nodes {
+            wait_for("the spare proxies", || {
+                (self.request(node, "GET", "/kv-store/keys/none", "").status == 404).then_some(())
+            });
+        }
+    }
+
+    /// The addresses of some nodes.
+    pub fn addresses(&self, nodes: &[usize]) -> Vec<String> {
+        nodes.iter().map(|node| self.address(*node).to_owned()).collect()
+    }
+
     /// One node alone, on a port that the system chooses.
     pub fn single(more: &[&str]) -> Self {
         let arguments = ["serve", "--port", "0"].iter().chain(more).map(|text| (*text).to_owned()).collect();

@@ -54,6 +54,13 @@ pub enum Fault {
         /// The receiver.
         to: usize,
     },
+    /// A client asks for another view.
+    ChangeView {
+        /// Whom.
+        by: usize,
+        /// What the new view is drawn from.
+        draw: u64,
+    },
     /// A wall clock jumps.
     Jump {
         /// Whose.

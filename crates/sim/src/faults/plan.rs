@@ -44,6 +44,13 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
             plan.every(4 * SECOND, Plan::partition);
             plan.every(8 * SECOND, Plan::pause);
         }
+        Mix::Views | Mix::ViewSingle => plan.every(7 * SECOND, Plan::change_view),
+        Mix::ViewFaults => {
+            plan.every(5 * SECOND, Plan::change_view);
+            plan.every(9 * SECOND, Plan::partition);
+            plan.every(9 * SECOND, Plan::pause);
+            plan.every(10 * SECOND, Plan::crash);
+        }
         Mix::OneWayHeld => plan.one_way_held(),
         Mix::Held => plan.held(),
         Mix::Comebacks => {
@@ -64,6 +71,9 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
             plan.every(9 * SECOND, Plan::pause);
             plan.every(7 * SECOND, Plan::disturb);
             plan.every(9 * SECOND, Plan::jump);
+            if plan.dice.chance(500) {
+                plan.every(10 * SECOND, Plan::change_view);
+            }
             if plan.dice.chance(150) {
                 plan.every(30 * SECOND, Plan::lose_shard);
             }
@@ -133,6 +143,21 @@ impl Plan<'_> {
         let shard = view.shard_of_member(self.shape.addresses[node].node_id());
         let of = |at: &usize| view.shard_of_member(self.shape.addresses[*at].node_id()) == shard;
         (0..self.shape.members).filter(of).collect()
+    }
+
+    /// A change of view, sometimes two at once.
+    fn change_view(&mut self, at: u64) {
+        let (draw, by) = (self.dice.any(), self.node_of_all());
+        self.add(at, Fault::ChangeView { by, draw });
+        if self.dice.chance(150) {
+            let (again, draw) = (at + self.dice.below(SECOND / 2), self.dice.any());
+            let by = self.node_of_all();
+            self.add(again, Fault::ChangeView { by, draw });
+        }
+    }
+
+    fn node_of_all(&mut self) -> usize {
+        self.dice.index(self.shape.addresses.len())
     }
 
     fn lose_shard(&mut self, at: u64) {

@@ -9,6 +9,8 @@ pub mod empty_window;
 pub mod live;
 pub mod no_lost_write;
 pub mod no_resurrection;
+pub mod one_home;
+pub mod present;
 pub mod rule_a;
 pub mod stable;
 
@@ -17,7 +19,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::version::Version;
-use precede_core::node::Node;
+use precede_core::node::TableReport;
 use precede_core::table::value::Value;
 
 use crate::oracle::Oracle;
@@ -33,11 +35,11 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// Looks at a replica.
+    /// Looks at a table.
     #[must_use]
-    pub fn of(node: &Node, horizon: Timestamp) -> Self {
-        let entries = node.dump().into_iter().map(|(key, version, value)| (key, (version, value))).collect();
-        Self { entries, horizon }
+    pub fn of(table: &TableReport) -> Self {
+        let entry = |(key, version, value): &(Bytes, Version, Option<Value>)| (key.clone(), (*version, value.clone()));
+        Self { entries: table.entries.iter().map(entry).collect(), horizon: table.horizon }
     }
 
     /// Whether the replica reflects a write: holds it or a greater version of its key, or nothing, where tombstones that

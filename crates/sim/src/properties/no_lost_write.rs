@@ -1,29 +1,28 @@
 //! Rule 5: what was written and had a holder that lived is still there, or something greater.
 
-use precede_core::id::ShardId;
-
 use crate::oracle::Oracle;
 use crate::past::WriteIx;
 use crate::properties::Holding;
 
-/// Marks the writes of a shard that no survivor of a crash reflects as lost.
+/// Marks the writes that nobody holds after a crash as lost.
 ///
 /// # Errors
-/// Names one of them that was acknowledged on two replicas, if `single`: one crash must not lose it.
-pub fn mark_lost(oracle: &mut Oracle, shard: ShardId, survivors: &[Holding], single: bool) -> Result<(), String> {
+/// Names one of them that was acknowledged on at least `kept_from` replicas, if there is such a bound.
+pub fn mark_lost(
+    oracle: &mut Oracle,
+    is_held: impl Fn(&Oracle, WriteIx) -> bool,
+    kept_from: Option<u32>,
+) -> Result<(), String> {
     let mut objection = Ok(());
     for at in 0..oracle.writes.len() {
         let write = WriteIx::new(at);
         let record = &oracle.writes[at];
-        if record.lost || oracle.keys[record.key].shard != shard {
+        if record.lost || is_held(oracle, write) {
             continue;
         }
-        if survivors.iter().any(|survivor| survivor.reflects(oracle, write)) {
-            continue;
-        }
-        if single && record.acks >= 2 && !oracle.is_repeated(write) {
+        if kept_from.is_some_and(|acks| record.acks >= acks) && !oracle.is_repeated(write) {
             let acks = record.acks;
-            objection = Err(format!("{} was on {acks} replicas, and one crash lost it", oracle.describe(write)));
+            objection = Err(format!("{} was on {acks} replicas, and is lost", oracle.describe(write)));
         }
         oracle.writes[at].lost = true;
     }
@@ -34,17 +33,16 @@ pub fn mark_lost(oracle: &mut Oracle, shard: ShardId, survivors: &[Holding], sin
 ///
 /// # Errors
 /// Names one.
-pub fn at_end(oracle: &Oracle, shard: ShardId, holding: &Holding) -> Result<(), String> {
-    match missing(oracle, shard, holding, false) {
+pub fn at_end(oracle: &Oracle, keys: &[usize], holding: &Holding) -> Result<(), String> {
+    match missing(oracle, keys, holding, false) {
         Some(write) => Err(format!("{} is gone without a trace", oracle.describe(write))),
         None => Ok(()),
     }
 }
 
 /// A write of a shard, tombstone or put, that had a holder that lived, and that a replica at rest does not reflect.
-pub(super) fn missing(oracle: &Oracle, shard: ShardId, holding: &Holding, tombstone: bool) -> Option<WriteIx> {
-    let of_shard = (0..oracle.keys.len()).filter(|key| oracle.keys[*key].shard == shard);
-    of_shard.flat_map(|key| oracle.of_key(key).iter().copied()).find(|&write| {
+pub(super) fn missing(oracle: &Oracle, keys: &[usize], holding: &Holding, tombstone: bool) -> Option<WriteIx> {
+    keys.iter().flat_map(|key| oracle.of_key(*key).iter().copied()).find(|&write| {
         let record = &oracle.writes[write.at()];
         record.tombstone == tombstone && !record.lost && !oracle.is_repeated(write) && {
             match holding.entries.get(&oracle.keys[record.key].name) {

@@ -2,8 +2,6 @@
 //!
 //! That a client whose past has the delete is never shown less is part of rule 1. Here is what must hold at the end.
 
-use precede_core::id::ShardId;
-
 use crate::oracle::Oracle;
 use crate::properties::{Holding, no_lost_write};
 
@@ -11,8 +9,8 @@ use crate::properties::{Holding, no_lost_write};
 ///
 /// # Errors
 /// Names the delete that is not reflected.
-pub fn at_end(oracle: &Oracle, shard: ShardId, holding: &Holding) -> Result<(), String> {
-    match no_lost_write::missing(oracle, shard, holding, true) {
+pub fn at_end(oracle: &Oracle, keys: &[usize], holding: &Holding) -> Result<(), String> {
+    match no_lost_write::missing(oracle, keys, holding, true) {
         Some(write) => Err(format!("something below {} is back", oracle.describe(write))),
         None => Ok(()),
     }

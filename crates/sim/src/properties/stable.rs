@@ -4,7 +4,6 @@
 //! It counts the last words of lives that are over, so it can be checked only where no node forgets.
 
 use precede_core::causality::hlc::Timestamp;
-use precede_core::id::ShardId;
 
 use crate::oracle::Oracle;
 use crate::properties::Holding;
@@ -13,9 +12,8 @@ use crate::properties::Holding;
 ///
 /// # Errors
 /// Names a write that some replica lacks.
-pub fn check(oracle: &Oracle, shard: ShardId, stable: Timestamp, replicas: &[Holding]) -> Result<(), String> {
-    let of_shard = (0..oracle.keys.len()).filter(|key| oracle.keys[*key].shard == shard);
-    for key in of_shard {
+pub fn check(oracle: &Oracle, keys: &[usize], stable: Timestamp, replicas: &[Holding]) -> Result<(), String> {
+    for &key in keys {
         let below = |write: &&_| oracle.version(**write).timestamp <= stable && !oracle.is_repeated(**write);
         let Some(&greatest) = oracle.of_key(key).iter().rev().find(below) else { continue };
         if !replicas.iter().all(|replica| replica.reflects(oracle, greatest)) {

@@ -8,7 +8,7 @@ use crate::oracle::{Fate, Sighting};
 use crate::past::{Past, WriteIx};
 use crate::properties::causal::Shown;
 use crate::properties::live::Must;
-use crate::properties::{bounded, causal, durable, empty_window, live};
+use crate::properties::{bounded, causal, durable, empty_window, live, present};
 use crate::trace::letter;
 use crate::violation::Rule;
 use crate::workload::{Kept, keep};
@@ -34,7 +34,13 @@ impl World {
         }
         let about = || format!("#{id} at {} {:?}", letter(at), pending.request.action);
         let must = if self.clock_lost { live::Must::Not } else { pending.must };
-        self.judge(Rule::Live, live::answer(must, &reply.outcome), about);
+        // All who knew the view may have lost their memory (design 5.4).
+        let now = self.view_now().id;
+        let lost = reply.outcome == Outcome::Refused(Refusal::ViewLost)
+            && (pending.request.context.view.is_some_and(|view| view > now) || self.mix.has_crashes());
+        if !lost && !matches!(&reply.outcome, Outcome::Refused(Refusal::ViewChangeInProgress(_))) {
+            self.judge(Rule::Live, live::answer(must, &reply.outcome), about);
+        }
         self.judge(Rule::Causal, causal::context(&pending.request.context, &reply.context), about);
         self.check_forged(id, &pending.request.context, &reply.outcome);
         self.judge(Rule::Bounded, bounded::context(reply.context.entries.len()), about);
@@ -48,11 +54,24 @@ impl World {
         }
         let mut past = pending.past.clone();
         let learnt = self.take(id, &pending, &reply, &mut past);
+        // Where no node forgets.
+        let stable = self.stable_then.remove(&id);
+        if let (Outcome::Absent, Some(key), Some(stable)) = (&reply.outcome, pending.key, stable)
+            && !self.siblings
+        {
+            let judgement = present::absence(&self.oracle, key, stable);
+            self.judge(Rule::Sound, judgement, || format!("#{id}"));
+        }
         self.conclude(id, &pending, reply, past, learnt);
     }
 
     /// Takes an answer for what it says: what the client learns, and its past from now on.
     fn take(&mut self, id: u64, pending: &Pending, reply: &Reply, past: &mut Past) -> Learnt {
+        if pending.purpose == Purpose::Change {
+            let dry_run = matches!(&pending.request.action, Action::ChangeView(asked) if asked.dry_run);
+            self.judge_change(id, pending.must, dry_run, &reply.outcome);
+            return Learnt::Unknown;
+        }
         let Some(key) = pending.key else {
             if !matches!(reply.outcome, Outcome::Counted(_) | Outcome::Refused(_)) {
                 self.object(Rule::Sound, format!("#{id} is a count, answered with {:?}", reply.outcome));
@@ -116,7 +135,9 @@ impl World {
 
     fn judge_read(&mut self, id: u64, key: usize, shown: Shown, past: &mut Past) {
         let judgement = causal::read(&self.oracle, past, key, shown);
-        self.judge(Rule::Causal, judgement, || format!("#{id}"));
+        if !self.siblings && !self.stale_start {
+            self.judge(Rule::Causal, judgement, || format!("#{id}"));
+        }
     }
 
     fn take_write(
@@ -136,13 +157,15 @@ impl World {
         };
         let value = match &pending.request.action {
             Action::Put { value, .. } => Some(&*value.bytes),
-            Action::Delete { .. } | Action::Get { .. } | Action::Count { .. } => None,
+            Action::Delete { .. } | Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => None,
         };
         self.judge(Rule::Causal, causal::write(&self.oracle, past, &version), about);
-        let replicas = self.shape.view.shard(self.oracle.keys[key].shard).map_or(0, |shard| shard.replicas.len());
+        let view = self.views.get(&version.origin.view).unwrap_or(&self.shape.view).clone();
+        let shard = view.shard_of_hash(self.oracle.keys[key].hash).clone();
+        let replicas = shard.replicas.len();
         let judgement = durable::answer(reply.acks, pending.request.concern, concern_met, replicas);
         self.judge(Rule::Sound, judgement, about);
-        let local = self.machines[pending.node].shard == Some(self.oracle.keys[key].shard);
+        let local = self.machines[pending.node].shard() == Some(shard.id);
         let calm = self.mix == Mix::Calm && self.now > START + SECOND;
         // A tiny window gives writes up before they are sent: they arrive by sync, which may take longer than is waited.
         let local = local && self.shape.window_bytes_max.is_none();
@@ -169,9 +192,10 @@ impl World {
             let what = format!("{} is acknowledged by {acks}, and one crash lost it", self.oracle.describe(write));
             self.object(Rule::NoLostWrite, what);
         }
-        if !self.mix.has_crashes() && self.dice.chance(100) {
-            let replicas: Vec<_> =
-                self.holdings(self.oracle.keys[key].shard).into_iter().map(|(_, held)| held).collect();
+        if !self.mix.has_crashes() && !self.mix.changes_views() && self.dice.chance(100) {
+            let view = self.view_now();
+            let shard = view.shard_of_hash(self.oracle.keys[key].hash).id;
+            let replicas: Vec<_> = self.holdings(&view, shard).into_iter().map(|(_, held)| held).collect();
             let judgement = durable::holders(&self.oracle, write, acks, &replicas);
             self.judge(Rule::Sound, judgement, || format!("#{id}"));
         }
@@ -193,6 +217,7 @@ impl World {
                 }
                 self.go_on(session);
             }
+            Purpose::Change => {}
             Purpose::Probe { .. } => {
                 if let Some(operation) = pending.operation {
                     self.recorder.end(operation, self.now, learnt);

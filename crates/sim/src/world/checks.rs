@@ -6,7 +6,9 @@ use precede_checker::FinalRead;
 use precede_core::id::{NodeId, ShardId};
 use precede_core::node::Node;
 
-use crate::properties::{Holding, bounded, convergent, empty_window, no_lost_write, no_resurrection, rule_a, stable};
+use crate::properties::{
+    Holding, bounded, convergent, empty_window, no_lost_write, no_resurrection, one_home, rule_a, stable,
+};
 use crate::queue::Event;
 use crate::trace::letter;
 use crate::violation::Rule;
@@ -16,17 +18,11 @@ use crate::world::{MILLISECOND, SECOND, World};
 const INTERVAL: u64 = 250 * MILLISECOND;
 
 impl World {
-    /// What every process of a shard holds.
-    pub(super) fn holdings(&self, shard: ShardId) -> Vec<(usize, Holding)> {
-        let of_shard = self.machines.iter().enumerate().filter(|(_, machine)| machine.shard == Some(shard));
-        of_shard.filter_map(|(at, _)| Some((at, self.holding(at)?))).collect()
-    }
-
+    /// What a process holds of the shard that it has now.
     fn holding(&self, at: usize) -> Option<Holding> {
-        let machine = &self.machines[at];
-        let node = machine.node.as_ref()?;
-        let horizon = node.report(machine.clock.read(self.now)).horizon;
-        Some(Holding::of(node, horizon))
+        let node = self.machines[at].node.as_ref()?;
+        let view = node.view().id;
+        node.tables().iter().find(|table| table.view.id == view).map(Holding::of)
     }
 
     pub(super) fn sample(&mut self) {
@@ -43,7 +39,7 @@ impl World {
         let may_crash = !self.crash_planned && self.now + 2 * SECOND < self.heal_at && self.now > 2 * SECOND;
         if self.mix.has_single_crashes_only() && may_crash && self.is_whole() {
             self.crash_planned = true;
-            let node = self.dice.index(self.shape.members);
+            let node = self.dice.index(self.machines.len());
             let at = self.now + self.dice.below(1_500 * MILLISECOND);
             self.queue.push(at, Event::CrashSingle(node));
         }
@@ -53,14 +49,19 @@ impl World {
         let machine = &self.machines[at];
         let Some(node) = machine.node.as_ref() else { return };
         let report = node.report(machine.clock.read(self.now));
+        let tables = node.tables();
         let window = self.shape.window_bytes_max.unwrap_or(precede_core::limits::WINDOW_BYTES_DEFAULT);
         self.judge(Rule::Bounded, bounded::node(&report, window), || letter(at).to_string());
         let bound = self.clock_bound_ms();
         self.judge(Rule::Bounded, bounded::clock(&report, bound), || letter(at).to_string());
-        let (Some(shard), Some(holding)) = (self.machines[at].shard, self.holding(at)) else { return };
-        self.learn_holding(&holding);
-        let judgement = rule_a::check(&self.oracle, shard, &report.applied, &holding);
-        self.judge(Rule::RuleA, judgement, || letter(at).to_string());
+        for table in tables {
+            let holding = Holding::of(&table);
+            self.learn_holding(&holding);
+            let keys = self.oracle.keys_of(&table.view, table.shard);
+            let claims: Vec<_> = table.held.iter().map(|(_, vector)| vector).chain([&table.applied]).collect();
+            let judgement = rule_a::check(&self.oracle, &keys, &claims, &holding);
+            self.judge(Rule::RuleA, judgement, || format!("{} in view {}", letter(at), table.view.id.epoch));
+        }
     }
 
     /// What a replica and a peer of it hold differently now, for messages.
@@ -78,26 +79,33 @@ impl World {
             Some(node.report(machine.clock.read(self.now)).stable)
         });
         let greatest = said.max().unwrap_or_default();
-        for shard in self.shape.view.shards().iter().map(|shard| shard.id).collect::<Vec<_>>() {
-            let replicas: Vec<Holding> = self.holdings(shard).into_iter().map(|(_, holding)| holding).collect();
-            let judgement = stable::check(&self.oracle, shard, greatest, &replicas);
+        let view = self.view_now();
+        let mut nodes = self.machines.iter().filter_map(|machine| machine.node.as_ref());
+        if !nodes.all(|node| node.view().id == view.id && node.is_settled()) {
+            return;
+        }
+        for shard in view.shards().iter().map(|shard| shard.id) {
+            let replicas: Vec<Holding> = self.holdings(&view, shard).into_iter().map(|(_, holding)| holding).collect();
+            let judgement = stable::check(&self.oracle, &self.oracle.keys_of(&view, shard), greatest, &replicas);
             self.judge(Rule::Sound, judgement, || format!("shard {}", shard.0));
         }
     }
 
     /// Whether every node is up and recovered and every replica reflects every write that is not lost.
     fn is_whole(&self) -> bool {
-        let recovered = |at: usize| {
-            let machine = &self.machines[at];
-            let report = machine.node.as_ref().map(|node| node.report(machine.clock.read(self.now)));
-            report.is_some_and(|report| report.recovered)
+        let view = self.view_now();
+        let well = |machine: &crate::machine::Machine| {
+            let report = machine.node.as_ref().map(|node| (node, node.report(machine.clock.read(self.now))));
+            report.is_some_and(|(node, report)| {
+                node.view().id == view.id && node.is_settled() && (report.recovered || report.spare)
+            })
         };
-        if !(0..self.shape.members).all(recovered) {
+        if !self.machines.iter().all(well) {
             return false;
         }
-        self.shape.view.shards().iter().all(|shard| {
-            let holdings = self.holdings(shard.id);
-            let keys = (0..self.oracle.keys.len()).filter(|key| self.oracle.keys[*key].shard == shard.id);
+        view.shards().iter().all(|shard| {
+            let holdings = self.holdings(&view, shard.id);
+            let keys = self.oracle.keys_of(&view, shard.id).into_iter();
             let mut greatest = keys.filter_map(|key| {
                 let writes = self.oracle.of_key(key).iter().rev().copied();
                 writes
@@ -114,21 +122,23 @@ impl World {
             self.inspect(at);
             self.check_rest(at);
         }
-        let shards: Vec<ShardId> = self.shape.view.shards().iter().map(|shard| shard.id).collect();
+        let view = self.view_now();
+        let shards: Vec<ShardId> = view.shards().iter().map(|shard| shard.id).collect();
         let mut finals = Vec::new();
         for shard in shards {
-            let holdings = self.holdings(shard);
+            let holdings = self.holdings(&view, shard);
+            let keys = self.oracle.keys_of(&view, shard);
             let Some((first, one)) = holdings.first() else { continue };
             for (at, other) in &holdings[1..] {
                 let about = || format!("{} and {}", letter(*first), letter(*at));
                 self.judge(Rule::Convergent, convergent::check(one, other), about);
             }
-            let judgement = no_lost_write::at_end(&self.oracle, shard, one);
+            let judgement = no_lost_write::at_end(&self.oracle, &keys, one);
             self.judge(Rule::NoLostWrite, judgement, || letter(*first).to_string());
-            let judgement = no_resurrection::at_end(&self.oracle, shard, one);
+            let judgement = no_resurrection::at_end(&self.oracle, &keys, one);
             self.judge(Rule::NoResurrection, judgement, || letter(*first).to_string());
             for (at, holding) in &holdings {
-                finals.extend(self.final_reads(*at, shard, holding));
+                finals.extend(self.final_reads(*at, &keys, holding));
             }
         }
         let unanswered: Vec<u64> =
@@ -142,10 +152,24 @@ impl World {
     fn check_rest(&mut self, at: usize) {
         let machine = &self.machines[at];
         let Some(report) = machine.node.as_ref().map(|node: &Node| node.report(machine.clock.read(self.now))) else {
-            self.object(Rule::Live, format!("{} is down at the end", letter(at)));
+            // One whose clock was set back below its former life ends as often as it is started again.
+            if !self.clock_lost && !self.stale_start {
+                self.object(Rule::Live, format!("{} is down at the end", letter(at)));
+            }
             return;
         };
         self.judge(Rule::EmptyWindow, empty_window::node(&report), || letter(at).to_string());
+        let view = self.view_now();
+        let machine = &self.machines[at];
+        if let Some(node) = &machine.node {
+            let judgement = match node.view().id == view.id && node.is_settled() {
+                true => one_home::node(&self.oracle, &view, machine.id, &node.tables()),
+                false => {
+                    Err(format!("in view {:?} of {:?}, outstanding {:?}", node.view().id, view.id, node.outstanding()))
+                }
+            };
+            self.judge(Rule::OneHome, judgement, || letter(at).to_string());
+        }
         if !report.spare && !report.recovered {
             let what =
                 format!("{} has not recovered, met {}, waits for {:?}", letter(at), report.met, report.waiting_for);
@@ -153,7 +177,7 @@ impl World {
         }
     }
 
-    fn final_reads(&self, at: usize, shard: ShardId, holding: &Holding) -> Vec<FinalRead> {
+    fn final_reads(&self, at: usize, keys: &[usize], holding: &Holding) -> Vec<FinalRead> {
         let read = |key: &crate::oracle::Key| {
             let value = holding.entries.get(&key.name).and_then(|(_, value)| value.as_ref());
             FinalRead {
@@ -162,12 +186,12 @@ impl World {
                 value: value.map(|value| String::from_utf8_lossy(&value.bytes).into_owned()),
             }
         };
-        self.oracle.keys.iter().filter(|key| key.shard == shard).map(read).collect()
+        keys.iter().map(|key| read(&self.oracle.keys[*key])).collect()
     }
 
     /// The history is judged where no write was lost, without the keys that have writes that may exist twice.
     fn check_history(&mut self, finals: Vec<FinalRead>) {
-        if self.oracle.writes.iter().any(|write| write.lost) {
+        if self.siblings || self.stale_start || self.oracle.writes.iter().any(|write| write.lost) {
             return;
         }
         let not_judged = self.oracle.issues.iter().filter(|issue| issue.repeated);

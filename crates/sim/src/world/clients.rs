@@ -115,7 +115,8 @@ impl World {
     }
 
     fn ask_count(&mut self, session: usize, node: usize) {
-        let shard = self.dice.pick(self.shape.view.shards()).id;
+        let view = self.view_now();
+        let shard = self.dice.pick(view.shards()).id;
         let context = self.sessions[session].context.clone();
         let past = self.sessions[session].past.clone();
         let request = plain_request(Action::Count { shard }, context);
@@ -171,16 +172,19 @@ impl World {
 
     /// Decides whether a request must succeed.
     fn must(&self, pending: &Pending, key: usize) -> Must {
-        let (node, shard) = (pending.node, self.oracle.keys[key].shard);
+        let node = pending.node;
+        let Some(view) = self.machines[node].node.as_ref().map(|node| node.view()) else { return Must::Not };
+        let shard = view.shard_of_hash(self.oracle.keys[key].hash).id;
         let request = &pending.request;
         let machine = &self.machines[node];
-        let at_replica = machine.shard == Some(shard) && machine.life.is_some() && machine.is_running();
+        let at_replica = machine.shard() == Some(shard) && machine.life.is_some() && machine.is_running();
+        let at_replica = at_replica && !self.mix.changes_views();
         if request.action.is_write() && at_replica {
             return Must::WriteAtReplica;
         }
         let ample = request.wait.is_none() && request.deadline >= Duration::from_secs(3);
         let healthy = match self.mix {
-            Mix::Calm => self.now > START + SECOND,
+            Mix::Calm | Mix::Views => self.now > START + SECOND,
             Mix::OneWayHeld => self.now > START + 4 * SECOND && self.is_beside_the_cut(node, shard),
             Mix::Held => self.now > START + 4 * SECOND && self.can_be_served(pending, shard),
             Mix::Partitions
@@ -192,6 +196,8 @@ impl World {
             | Mix::TinyWindow
             | Mix::Comebacks
             | Mix::TotalLoss
+            | Mix::ViewSingle
+            | Mix::ViewFaults
             | Mix::Everything => false,
         };
         if ample && healthy { Must::Healthy } else { Must::Not }
@@ -209,7 +215,7 @@ impl World {
         let action = match &pending.request.action {
             Action::Put { value, .. } => Asked::Put { value: String::from_utf8_lossy(&value.bytes).into_owned() },
             Action::Delete { .. } => Asked::Delete,
-            Action::Get { .. } | Action::Count { .. } => Asked::Get,
+            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => Asked::Get,
         };
         let mut operation = operation(session, self.oracle.name(key), action, self.now);
         operation.carries_context = pending.carries;

@@ -9,6 +9,7 @@ use crate::properties::no_lost_write;
 use crate::queue::Event;
 use crate::trace::letter;
 use crate::violation::Rule;
+use crate::world::views::is_held;
 use crate::world::{MILLISECOND, SECOND, SLACK, World};
 
 impl World {
@@ -40,6 +41,7 @@ impl World {
                 self.hint_link(from, to, false);
                 self.hint_link(from, to, true);
             }
+            Fault::ChangeView { by, draw } => self.ask_change(by, draw),
             Fault::Settle { from, to } => self.network.set(from, to, None),
             Fault::Jump { node, by_ms } => {
                 let clock = &mut self.machines[node].clock;
@@ -85,13 +87,21 @@ impl World {
                 self.break_off(id, &pending);
             }
         }
-        if let Some(shard) = self.machines[at].shard {
-            let survivors: Vec<_> = self.holdings(shard).into_iter().map(|(_, holding)| holding).collect();
-            let single = self.mix.has_single_crashes_only();
-            let judgement = no_lost_write::mark_lost(&mut self.oracle, shard, &survivors, single);
-            self.judge(Rule::NoLostWrite, judgement, || format!("{} crashed", letter(at)));
-        }
+        self.bury(at, "crashed");
         self.hint_all(at, false, 600);
+    }
+
+    /// What nobody holds any more is lost.
+    pub(super) fn bury(&mut self, at: usize, why: &str) {
+        let tables = self.holders();
+        let kept_from = match (self.mix.has_crashes(), self.mix.has_single_crashes_only()) {
+            (false, _) => Some(1),
+            (true, true) => Some(2),
+            (true, false) => None,
+        };
+        let is_held = |oracle: &crate::oracle::Oracle, write| is_held(oracle, &tables, write);
+        let judgement = no_lost_write::mark_lost(&mut self.oracle, is_held, kept_from);
+        self.judge(Rule::NoLostWrite, judgement, || format!("{} {why}", letter(at)));
     }
 
     /// A client's connection breaks; its session goes on, unless it has given up waiting before.
@@ -100,7 +110,8 @@ impl World {
             crate::world::Purpose::Session(session) if self.sessions[session].waiting == Some(id) => {
                 self.forgo(pending, Learnt::Unknown);
             }
-            crate::world::Purpose::Session(_) | crate::world::Purpose::Probe { .. } => {}
+            crate::world::Purpose::Session(_) | crate::world::Purpose::Probe { .. } | crate::world::Purpose::Change => {
+            }
         }
     }
 

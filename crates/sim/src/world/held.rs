@@ -15,8 +15,7 @@ impl World {
     /// Whether a node can reach, both ways, a replica that hears all others of its shard. One direction is cut for good.
     pub(super) fn is_beside_the_cut(&self, node: usize, shard: ShardId) -> bool {
         let open = |one: usize, other: usize| self.network.is_open(one, other) && self.network.is_open(other, one);
-        let replicas: Vec<usize> =
-            (0..self.machines.len()).filter(|at| self.machines[*at].shard == Some(shard)).collect();
+        let replicas: Vec<usize> = (0..self.machines.len()).filter(|at| self.shard_at(*at) == Some(shard)).collect();
         let hears_all = |replica: usize| replicas.iter().all(|from| self.network.is_open(*from, replica));
         replicas.iter().any(|replica| open(node, *replica) && hears_all(*replica))
     }
@@ -30,13 +29,14 @@ impl World {
         if !self.machines[node].is_running() {
             return false;
         }
+        let view = &self.shape.view;
         let of_shard = |write: &crate::past::WriteIx| {
             let record = &self.oracle.writes[write.at()];
-            self.oracle.keys[record.key].shard == shard
+            view.shard_of_hash(self.oracle.keys[record.key].hash).id == shard
         };
         let needed: Vec<_> = pending.past.iter().filter(of_shard).collect();
         let has_all = |holding: &Holding| needed.iter().all(|write| holding.reflects(&self.oracle, *write));
-        let replicas = self.holdings(shard);
+        let replicas = self.holdings(view, shard);
         let runs = |at: usize| self.machines[at].is_running();
         let linked = |at: usize| {
             let reached = self.reached_from(at);
@@ -53,11 +53,11 @@ impl World {
         }
         while self.spreading.front().is_some_and(|(at, _)| at + SPREADS_WITHIN < self.now) {
             let Some((at, write)) = self.spreading.pop_front() else { return };
-            let record = &self.oracle.writes[write.at()];
+            let (record, view) = (&self.oracle.writes[write.at()], &self.shape.view);
             let Some(&from) = self.index.get(&record.version.origin.node) else { continue };
             let reached = self.reached_from(from);
             let lacks = self
-                .holdings(self.oracle.keys[record.key].shard)
+                .holdings(view, view.shard_of_hash(self.oracle.keys[record.key].hash).id)
                 .into_iter()
                 .find(|(replica, holding)| reached.contains(replica) && !holding.reflects(&self.oracle, write));
             if let Some((replica, _)) = lacks
@@ -70,9 +70,14 @@ impl World {
         }
     }
 
+    /// The shard that a machine holds in the first view, which does not change here, whether a process runs or not.
+    fn shard_at(&self, at: usize) -> Option<ShardId> {
+        self.shape.view.shard_of_member(self.machines[at].id)
+    }
+
     /// The replicas of a node's shard that run and that links open both ways lead to, from one to the next.
     fn reached_from(&self, from: usize) -> Vec<usize> {
-        let runs = |at: usize| self.machines[at].shard == self.machines[from].shard && self.machines[at].is_running();
+        let runs = |at: usize| self.shard_at(at) == self.shard_at(from) && self.machines[at].is_running();
         let open = |one: usize, other: usize| self.network.is_open(one, other) && self.network.is_open(other, one);
         let mut reached = if runs(from) { vec![from] } else { Vec::new() };
         let mut next = 0;

@@ -9,6 +9,7 @@ use crate::past::WriteIx;
 use crate::properties::Holding;
 use crate::violation::Rule;
 use crate::world::World;
+use crate::world::views::is_held;
 
 impl World {
     /// Notes a write; objects if it cannot be.
@@ -45,13 +46,13 @@ impl World {
     fn bury_if_dead(&mut self, write: WriteIx) {
         let record = &self.oracle.writes[write.at()];
         let origin = record.version.origin;
-        let alive = self.index.get(&origin.node).is_some_and(|at| self.machines[*at].life == Some(origin.life()));
+        let alive = self.index.get(&origin.node).is_some_and(|at| {
+            self.machines[*at].life == Some(origin.life()) && !self.is_written_off(*at, &origin.view)
+        });
         if alive {
             return;
         }
-        let shard = self.oracle.keys[record.key].shard;
-        let replicas = self.holdings(shard);
-        if !replicas.iter().any(|(_, holding)| holding.reflects(&self.oracle, write)) {
+        if !is_held(&self.oracle, &self.holders(), write) {
             self.oracle.writes[write.at()].lost = true;
         }
     }
@@ -99,7 +100,22 @@ impl World {
                     self.learn(Sighting { version, key, value: value.as_deref(), issue: None });
                 }
             }
-            Message::Hello { .. }
+            Message::Fetched(answer) => {
+                if let Some(entry) = &answer.entry
+                    && let Some(payload) = &entry.payload
+                    && let Some(key) = self.oracle.key_number(&entry.key)
+                {
+                    let value = payload.value.as_ref().map(|value| &*value.bytes);
+                    self.learn(Sighting { version: entry.version, key, value, issue: None });
+                }
+            }
+            Message::ViewAsk
+            | Message::Views(_)
+            | Message::Prepare { .. }
+            | Message::Prepared(_)
+            | Message::Release { .. }
+            | Message::Fetch { .. }
+            | Message::Hello { .. }
             | Message::Welcome { .. }
             | Message::Ack(_)
             | Message::Status(_)
@@ -114,7 +130,7 @@ impl World {
         let (key, value) = match &forward.request.action {
             Action::Put { key, value } => (key, Some(value.bytes.clone())),
             Action::Delete { key } => (key, None),
-            Action::Get { .. } | Action::Count { .. } => return,
+            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => return,
         };
         let Some(key) = self.oracle.key_number(key) else { return };
         if let (Some(value), Some(last)) = (&value, forward.not_after)

@@ -10,6 +10,7 @@ mod learn;
 mod nodes;
 mod probes;
 mod requests;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -66,6 +67,8 @@ enum Purpose {
         /// Whether the context must come back without entries.
         last: bool,
     },
+    /// A view change.
+    Change,
 }
 
 /// A request that has no answer yet.
@@ -103,6 +106,12 @@ pub struct Summary {
     pub members: usize,
     /// Its sessions.
     pub sessions: usize,
+    /// Views adopted, the first one left out.
+    pub views: usize,
+    /// Whether two views had one epoch, so that some promises are weaker.
+    pub siblings: bool,
+    /// Whether nodes began anew in their first view, which none of them could know to be over.
+    pub stale_start: bool,
     /// What was found wrong.
     pub violations: Vec<Violation>,
 }
@@ -140,6 +149,16 @@ pub struct World {
     /// A shard lost all memory while its clocks were set back, so that a life began below a former one, or the whole cluster
     /// did: contexts that name what was before may be refused from then on. The one assumption on clocks was broken.
     clock_lost: bool,
+    /// All views that were ever adopted.
+    views: BTreeMap<precede_core::id::ViewId, precede_core::placement::view::View>,
+    /// Whether two of them have one epoch: then promises are weaker (design 11.7).
+    siblings: bool,
+    /// What the node asked knew to be stable when a request came, where that is judged.
+    stable_then: BTreeMap<u64, Timestamp>,
+    /// Nodes began a life in their first view although the cluster was in a later one, which none of them could know.
+    stale_start: bool,
+    /// When the last view change was asked for.
+    changed_at: u64,
     samples: usize,
     effects: Effects,
     digest: Xxh3,
@@ -167,13 +186,12 @@ impl World {
         plan.retain(|planned| planned.at < heal_at && kept(&planned.stroke));
         let strokes = plan.iter().map(|planned| planned.stroke).collect();
         let machine = |(at, address): (usize, &precede_core::id::Address)| {
-            let shard = shape.view.shard_of_member(address.node_id());
-            Machine::new(address.clone(), shard, Clock::new(shape.skews_ms[at], shape.aged_by_ms))
+            Machine::new(address.clone(), Clock::new(shape.skews_ms[at], shape.aged_by_ms))
         };
         let machines: Vec<Machine> = shape.addresses.iter().enumerate().map(machine).collect();
         let index = machines.iter().enumerate().map(|(at, machine)| (machine.id, at)).collect();
         let workload = Workload::draw(&mut dice);
-        let oracle = Oracle::new(workload.names(), &shape.view);
+        let oracle = Oracle::new(workload.names());
         let mut sessions = workload.sessions(nodes, oracle.keys.len(), &mut dice);
         sessions.truncate(less.sessions.unwrap_or(usize::MAX).max(1));
         let mut world = Self {
@@ -202,6 +220,11 @@ impl World {
             crash_planned: false,
             skew_ms_high: i64::MIN,
             clock_lost: false,
+            views: BTreeMap::new(),
+            siblings: false,
+            stable_then: BTreeMap::new(),
+            stale_start: false,
+            changed_at: 0,
             samples: 0,
             effects: Effects::new(),
             digest: Xxh3::new(),
@@ -287,6 +310,9 @@ impl World {
             strokes: self.strokes,
             members: self.shape.members,
             sessions: self.sessions.len(),
+            views: self.views.len(),
+            siblings: self.siblings,
+            stale_start: self.stale_start,
             violations: self.violations,
         };
         (summary, self.trace)
@@ -309,7 +335,8 @@ impl World {
         let view = &self.shape.view;
         self.trace.line(0, format_args!("mix {}, factor {}", self.mix, view.repl_factor));
         for (at, machine) in self.machines.iter().enumerate() {
-            let shard = machine.shard.map_or("spare".to_owned(), |shard| format!("shard {}", shard.0));
+            let shard =
+                view.shard_of_member(machine.id).map_or("spare".to_owned(), |shard| format!("shard {}", shard.0));
             let letter = crate::trace::letter(at);
             let (address, id) = (&machine.address, machine.id);
             self.trace.line(0, format_args!("{letter} = {address} {id:?}, {shard}, skew {} ms", machine.clock.skew_ms));

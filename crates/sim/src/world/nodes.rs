@@ -148,6 +148,7 @@ impl World {
                 self.answer(at, id.0, *reply, false);
             }
             Effect::Event(event) => self.hear(at, &event),
+            Effect::Reach(_) => {}
             Effect::Stop => self.stop(at),
         }
     }
@@ -192,11 +193,21 @@ impl World {
                 self.object(Rule::Sound, format!("{} takes {node:?} for a stranger", letter(at)));
             }
             // Where a life began below a former one, that one is the later.
-            NodeEvent::Superseded(life) if self.clock_lost && self.machines[at].starts.contains(&life.start) => {}
+            NodeEvent::Superseded(life)
+                if (self.clock_lost || self.stale_start) && self.machines[at].starts.contains(&life.start) => {}
             NodeEvent::Superseded(life) => {
                 self.object(Rule::Sound, format!("{} believes in a later life {life:?}", letter(at)));
             }
-            NodeEvent::Recovered { .. }
+            NodeEvent::ViewAdopted(_) => self.note_view(at),
+            NodeEvent::Discarded { entries, .. } => {
+                if *entries > 0 {
+                    self.bury(at, "discarded what it held");
+                }
+            }
+            // A shard of one replica may have said so and lost its memory since.
+            NodeEvent::ViewSettled(_) => self.bury(at, "dropped its legacy"),
+            NodeEvent::HandedOver { .. }
+            | NodeEvent::Recovered { .. }
             | NodeEvent::ShardMemoryLost
             | NodeEvent::SyncStarted { .. }
             | NodeEvent::SyncDone { .. }
@@ -211,7 +222,7 @@ impl World {
 
     /// A process ends by itself. Somebody starts it again.
     fn stop(&mut self, at: usize) {
-        if !self.clock_lost {
+        if !self.clock_lost && !self.stale_start {
             self.object(Rule::Sound, format!("{} stops, and no later life of it exists", letter(at)));
         }
         self.crash(at);
@@ -234,6 +245,10 @@ impl World {
         if back && how == Met::RecoveredReplica && safe >= last {
             self.object(Rule::Sound, format!("{} begins {life:?}, not above its former lives", letter(at)));
         }
+        // All that a node knows of the cluster when it starts is its first view. If all members of that lost their memory
+        // together, and nobody of the present view is among them, they cannot know that there is another.
+        let behind = self.machines[at].node.as_ref().is_some_and(|node| node.view().id < self.view_now().id);
+        self.stale_start |= behind && matches!(how, Met::FreshCluster | Met::Majority);
         let set_back = self.shape.skew_ms_max > DRIFT_MS && skew_ms < self.skew_ms_high;
         self.clock_lost |= back || (nobody && self.requests > 0 && set_back);
     }

@@ -6,6 +6,7 @@ use precede_core::node::Node;
 use precede_core::wire::request::{Action, Outcome, Reply};
 
 use crate::machine::Waiting;
+use crate::mix::Mix;
 use crate::oracle::Fate;
 use crate::properties::live::Must;
 use crate::queue::Event;
@@ -25,7 +26,7 @@ impl World {
             self.trace_request(id, &pending);
         }
         if self.machines[at].node.is_none() {
-            if pending.must != Must::Not {
+            if pending.must != Must::Not && !self.clock_lost && !self.stale_start {
                 self.object(Rule::Live, format!("#{id} must succeed, and {} is down", letter(at)));
             }
             self.forgo(&pending, Learnt::Failed);
@@ -38,6 +39,12 @@ impl World {
             self.queue.push(self.now + deadline + PATIENCE, Event::GiveUp { request: id, session });
         }
         self.queue.push(pending.due, Event::Overdue { request: id });
+        if self.mix == Mix::Views
+            && let Some(node) = &self.machines[at].node
+        {
+            let stable = node.report(self.machines[at].clock.read(self.now)).stable;
+            self.stable_then.insert(id, stable);
+        }
         self.pending.insert(id, pending);
         if self.machines[at].paused {
             self.machines[at].keep(Waiting::Request(id));
@@ -53,7 +60,7 @@ impl World {
         if let (Action::Get { key }, Some(number)) = (&request.action, pending.key) {
             let node = self.machines[at].node.as_ref();
             let hash = self.oracle.keys[number].hash;
-            let hit = node.and_then(Node::reader).and_then(|reader| reader.get(key, hash, &request.context));
+            let hit = node.map(Node::reader).and_then(|reader| reader.get(key, hash, &request.context));
             if let Some(hit) = hit {
                 let value = hit.entry.as_ref().and_then(|entry| entry.value().map(|value| value.to_owned()));
                 let reply = Reply {
@@ -126,6 +133,7 @@ impl World {
         let who = match pending.purpose {
             Purpose::Session(session) => format!("s{session}"),
             Purpose::Probe { last } => format!("probe{}", u8::from(last)),
+            Purpose::Change => "operator".to_owned(),
         };
         let key = pending.key.map_or("count".to_owned(), |key| self.oracle.name(key));
         let what = match &pending.request.action {
@@ -133,6 +141,7 @@ impl World {
             Action::Put { .. } => format!("put v{}", pending.issue.unwrap_or_default()),
             Action::Delete { .. } => format!("delete v{}", pending.issue.unwrap_or_default()),
             Action::Count { shard } => format!("count {}", shard.0),
+            Action::ChangeView(asked) => format!("change view {asked:?}"),
         };
         let (context, at) = (&pending.request.context, letter(pending.node));
         let (entries, stable) = (&context.entries, context.stable);

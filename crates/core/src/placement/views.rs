@@ -1,0 +1,127 @@
+//! The views that a node knows: the current one, former ones that are not known to be settled, and which are settled
+//! (design 3.4). The current view is a register that only grows; former views and what is settled spread with it, by union.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{NodeId, Origin, ViewId};
+use crate::limits::SETTLED_VIEWS_MAX;
+use crate::placement::view::View;
+
+/// What a view id means to a node.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// It is the current view.
+    Current,
+    /// It is a view below the current that is not known to be settled.
+    Former(&'a View),
+    /// Everything of it has been handed over.
+    Settled,
+    /// The node has not heard of it.
+    Unknown,
+}
+
+/// The views that a node knows.
+#[derive(Debug, Clone)]
+pub struct Views {
+    current: View,
+    former: BTreeMap<ViewId, View>,
+    settled: BTreeSet<ViewId>,
+}
+
+impl Views {
+    /// Begins with the bootstrap view.
+    #[must_use]
+    pub fn new(bootstrap: View) -> Self {
+        Self { current: bootstrap, former: BTreeMap::new(), settled: BTreeSet::new() }
+    }
+
+    /// The current view.
+    #[must_use]
+    pub fn current(&self) -> &View {
+        &self.current
+    }
+
+    /// The former views, oldest first.
+    pub fn former(&self) -> impl DoubleEndedIterator<Item = &View> {
+        self.former.values()
+    }
+
+    /// Whether every view below the current is known to be settled.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.former.is_empty()
+    }
+
+    /// The views known to be settled under the current one.
+    #[must_use]
+    pub fn settled(&self) -> &BTreeSet<ViewId> {
+        &self.settled
+    }
+
+    /// What a view id means here.
+    #[must_use]
+    pub fn place(&self, id: &ViewId) -> Place<'_> {
+        if *id == self.current.id {
+            return Place::Current;
+        }
+        if let Some(view) = self.former.get(id) {
+            return Place::Former(view);
+        }
+        let is_old = usize::try_from(self.current.id.epoch - id.epoch.min(self.current.id.epoch))
+            .is_ok_and(|epochs| epochs >= SETTLED_VIEWS_MAX);
+        if *id < self.current.id && (is_old || self.settled.contains(id)) { Place::Settled } else { Place::Unknown }
+    }
+
+    /// What the view of an origin means here. One that began in an old view after a node had been reached in a later life has
+    /// handed nothing over: it started with nothing but that view, and did not know that it was over.
+    #[must_use]
+    pub fn place_of(&self, origin: &Origin) -> Place<'_> {
+        let is_late = || self.current.life(origin.node).is_some_and(|named| origin.start > named);
+        match self.place(&origin.view) {
+            Place::Settled if is_late() => Place::Unknown,
+            place @ (Place::Current | Place::Former(_) | Place::Settled | Place::Unknown) => place,
+        }
+    }
+
+    /// Takes over a greater view, with the former views and the settled ones that came along with it. A bootstrap view that
+    /// does not belong to the new view's history is none of its former views: nobody hands over what it held.
+    ///
+    /// # Panics
+    /// If the view is not greater.
+    pub fn adopt(&mut self, view: View, former: impl IntoIterator<Item = View>) {
+        assert!(view.id > self.current.id, "a view that is not greater is not adopted");
+        let old = std::mem::replace(&mut self.current, view);
+        self.settled.clone_from(&self.current.record().settled);
+        let told: Vec<View> = former.into_iter().collect();
+        let belongs = old.id.epoch > 0 || told.iter().any(|view| view.id == old.id);
+        let mine = std::mem::take(&mut self.former);
+        for view in told.into_iter().chain(mine.into_values()).chain(belongs.then_some(old)) {
+            self.hear(view);
+        }
+    }
+
+    /// Hears of a view below the current; tells whether it is a former one that was not known.
+    pub fn hear(&mut self, view: View) -> bool {
+        let news = view.id < self.current.id && matches!(self.place(&view.id), Place::Unknown);
+        if news {
+            self.former.insert(view.id, view);
+        }
+        news
+    }
+
+    /// A view is settled under the current one; tells whether that is news.
+    pub fn settle(&mut self, id: ViewId) -> bool {
+        let news = id < self.current.id && self.settled.insert(id);
+        self.former.remove(&id);
+        while self.settled.len() > SETTLED_VIEWS_MAX {
+            self.settled.pop_first();
+        }
+        news
+    }
+
+    /// The members of all former views, written off or not.
+    #[must_use]
+    pub fn old_members(&self) -> BTreeSet<NodeId> {
+        self.former.values().flat_map(|view| view.members().map(|(node, _, _)| node)).collect()
+    }
+}

@@ -1,0 +1,169 @@
+//! What a replica holds of a former view: the claims that its hand-offs have earned (design 11.3 to 11.6).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::causality::hlc::Timestamp;
+use crate::causality::version::Version;
+use crate::causality::version_vector::VersionVector;
+use crate::id::{NodeId, Origin, ShardId};
+use crate::placement::view::View;
+use crate::replication::is_closed;
+use crate::replication::lives::covered;
+use crate::wire::message::{ClosedLives, HeldReport};
+
+/// A hand-off that is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandedOver {
+    /// The life of the old member that handed over.
+    pub life: Timestamp,
+    /// Whether what it held was recovered: only such a one shows what is absent.
+    pub recovered: bool,
+}
+
+/// Claims about the slots that a replica owns now and that belonged to shards of one former view.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The former view.
+    pub view: View,
+    /// Its shards that share slots with the replica's own.
+    pub shards: BTreeSet<ShardId>,
+    /// The table reflects every write of these origins up to here, in the slots that the replica owns.
+    pub vector: VersionVector,
+    /// Per origin the greatest timestamp ever put in the table.
+    pub seen: VersionVector,
+    /// Lives that were closed under that view.
+    pub closed: BTreeMap<NodeId, ClosedLives>,
+    /// The old members that have handed over all they held.
+    pub done: BTreeMap<NodeId, HandedOver>,
+    /// Whether everybody has handed over who has something: then what is not here is nowhere.
+    pub complete: bool,
+    /// Whether anything was put in the table yet.
+    pub touched: bool,
+    /// The shard peers, in these lives, that were synced from after they had got everything themselves.
+    pub synced: BTreeMap<NodeId, Timestamp>,
+}
+
+impl Held {
+    /// Nothing yet, of what `shard` of `view` is to get from `former`.
+    #[must_use]
+    pub fn new(former: &View, view: &View, shard: ShardId) -> Self {
+        let shards = former.shards().iter().map(|other| other.id).filter(|old| view.overlaps(shard, former, *old));
+        Self {
+            view: former.clone(),
+            shards: shards.collect(),
+            vector: VersionVector::default(),
+            seen: VersionVector::default(),
+            closed: BTreeMap::new(),
+            done: BTreeMap::new(),
+            complete: false,
+            touched: false,
+            synced: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a write of the former view is reflected in the table.
+    #[must_use]
+    pub fn covers(&self, version: &Version) -> bool {
+        self.vector.covers(version) || self.has_closed(&version.origin)
+    }
+
+    /// Whether an entry of a context is satisfied for a key of `shard`.
+    #[must_use]
+    pub fn satisfies(&self, origin: &Origin, timestamp: Timestamp, shard: ShardId) -> bool {
+        self.view.shard_of_member(origin.node) != Some(shard)
+            || self.vector.get(origin) >= timestamp
+            || self.has_closed(origin)
+    }
+
+    /// Whether the slots of a former shard are here: until then absence means nothing.
+    #[must_use]
+    pub fn has_bulk(&self, shard: ShardId) -> bool {
+        self.complete
+            || self.done.iter().any(|(node, over)| over.recovered && self.view.shard_of_member(*node) == Some(shard))
+    }
+
+    /// Whether the slots of every former shard are here.
+    #[must_use]
+    pub fn has_all_bulk(&self) -> bool {
+        self.shards.iter().all(|shard| self.has_bulk(*shard))
+    }
+
+    /// Everything of a former shard at or below it is here.
+    #[must_use]
+    pub fn covered(&self, shard: ShardId) -> Timestamp {
+        if !self.has_bulk(shard) {
+            return Timestamp::ZERO;
+        }
+        covered(&self.view.members_of(shard), &self.vector, &self.closed, self.view.id.activation)
+    }
+
+    /// The old members that have to hand something over. `is_gone`: whether what a member held is known to be lost.
+    pub fn required(&self, current: &View, is_gone: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
+        let of_shards =
+            self.view.members().filter(|(_, _, shard)| self.shards.contains(shard)).map(|(node, _, _)| node);
+        of_shards.filter(|node| !current.wrote_off(*node) && !is_gone(*node)).collect()
+    }
+
+    /// A hand-off is complete.
+    pub fn on_handed_over(&mut self, node: NodeId, over: HandedOver, vector: &VersionVector, closed: &[ClosedLives]) {
+        let shard = self.view.shard_of_member(node);
+        for (origin, timestamp) in vector.iter() {
+            if origin.view == self.view.id && self.view.shard_of_member(origin.node) == shard {
+                self.vector.advance(*origin, timestamp);
+            }
+        }
+        if over.recovered {
+            self.merge_closed(closed);
+        }
+        self.done.insert(node, over);
+    }
+
+    /// A sync from a shard peer is complete, and this is what it held before. `complete`: whether it could get no more.
+    pub fn on_synced(&mut self, peer: NodeId, life: Timestamp, theirs: &HeldReport) {
+        self.vector.merge(&theirs.vector);
+        self.seen.merge(&theirs.seen);
+        self.merge_closed(&theirs.closed);
+        for (node, life, recovered) in &theirs.done {
+            let over = HandedOver { life: *life, recovered: *recovered };
+            self.done.entry(*node).and_modify(|known| known.recovered |= over.recovered).or_insert(over);
+        }
+        if theirs.complete {
+            self.synced.insert(peer, life);
+        }
+    }
+
+    /// What peers are told. `complete`: whether everybody required has handed over.
+    #[must_use]
+    pub fn report(&self, complete: bool, resolved: bool) -> HeldReport {
+        HeldReport {
+            view: self.view.id,
+            vector: self.vector.clone(),
+            seen: self.seen.clone(),
+            closed: self.closed.values().copied().collect(),
+            done: self.done.iter().map(|(node, over)| (*node, over.life, over.recovered)).collect(),
+            complete,
+            resolved,
+        }
+    }
+
+    /// Whether a peer may have put something in its table that its own claims do not name, and was not synced from since.
+    #[must_use]
+    pub fn must_sync_from(&self, peer: NodeId, life: Option<Timestamp>, theirs: &HeldReport) -> bool {
+        let beyond =
+            theirs.seen.iter().any(|(origin, seen)| seen > theirs.vector.get(origin) && !self.has_closed(origin));
+        beyond && self.synced.get(&peer).copied() != life
+    }
+
+    fn has_closed(&self, origin: &Origin) -> bool {
+        is_closed(&self.closed, origin)
+    }
+
+    fn merge_closed(&mut self, closed: &[ClosedLives]) {
+        for &other in closed {
+            let known = self.closed.entry(other.node).or_insert(other);
+            if other.before > known.before {
+                *known = other;
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Executions in which a hand-off lost, brought back or withheld something (design 9, 11.1, 11.4 to 11.7).
+
+use precede_core::causality::context::Context;
+use precede_core::wire::message::Message;
+use precede_core::wire::request::{Outcome, Refusal, ViewChange};
+
+use crate::changes::{DEADLINE, asked, begin, changed};
+use crate::lab::{Lab, value};
+
+/// 9, 11.4: a new owner that has a key from its own legacy, and takes the legacy of one that has deleted and collected it, drops
+/// the key: one crash, a delete that two have acknowledged, and its client reads absence.
+#[test]
+fn a_collected_delete_is_not_undone_by_a_lagging_legacy() {
+    for (members, factor) in [(&[1][..], 1), (&[1, 3], 2), (&[1, 3], 1), (&[0, 1, 2, 3], 4)] {
+        let mut lab = Lab::with_spares(3, 3, 1);
+        let written = lab.put(0, "k", "old", &Context::default());
+        lab.run(1000);
+        // 2 hears nobody, and is heard.
+        lab.cut.extend([(0, 2), (1, 2)]);
+        let deleted = lab.delete(0, "k", &written.context);
+        lab.run(300);
+        lab.crash(1);
+        lab.run(50);
+        // 1 recovers from 2, which lacks the delete.
+        lab.cut = [(0, 2), (0, 1), (1, 0)].into();
+        lab.start(1);
+        lab.run(600);
+        // 0 and 2 collect the tombstone: the word of the life of 1 that had it counts.
+        lab.cut.clear();
+        lab.cut(0, 1);
+        lab.cut(1, 2);
+        lab.run(1500);
+        let id = begin(&mut lab, 3, members, factor);
+        lab.deliver();
+        lab.heal();
+        assert!(changed(&lab.answer(id, DEADLINE)).settled, "{members:?}");
+        for at in 0..4 {
+            let read = lab.get(at, "k", &deleted.context);
+            assert_eq!(value(&read), None, "at {at}, after a change to {members:?}");
+        }
+    }
+}
+
+/// 11.1: a member that is just starting may acknowledge a write before the view comes that does not name its life: it is waited
+/// for, and the change is refused otherwise.
+#[test]
+fn a_change_waits_for_members_that_are_starting() {
+    let mut lab = Lab::with_spares(2, 2, 2);
+    lab.run(500);
+    lab.crash(1);
+    lab.run(500);
+    lab.lose = Some(Box::new(|_, to, message| to == 1 && matches!(message, Message::Welcome { .. })));
+    lab.start(1);
+    lab.run(100);
+    let id = begin(&mut lab, 2, &[2, 3], 2);
+    let reply = lab.answer(id, DEADLINE);
+    assert!(matches!(reply.outcome, Outcome::Refused(Refusal::ViewChangeInProgress(_))), "{:?}", reply.outcome);
+    lab.lose = None;
+    lab.run(2500);
+    let written = lab.put(1, "k", "v", &Context::default());
+    assert_eq!(written.acks, 2);
+    let id = begin(&mut lab, 2, &[2, 3], 2);
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    assert_eq!(value(&lab.get(0, "k", &written.context)).as_deref(), Some("v"));
+}
+
+/// 11.1: a coordinator that was held up past its leases makes no view: another may have been made meanwhile.
+#[test]
+fn a_coordinator_that_was_held_up_gives_up() {
+    let mut lab = Lab::with_spares(4, 2, 1);
+    let (x, y) = (lab.key_of(0, "x"), lab.key_of(2, "y"));
+    for key in [&x, &y] {
+        lab.put(0, key, "v0", &Context::default());
+    }
+    lab.run(500);
+    lab.lose = Some(Box::new(|from, to, message| (from, to) == (3, 4) && matches!(message, Message::Prepared(_))));
+    let first = begin(&mut lab, 4, &[0, 1, 2], 1);
+    lab.deliver();
+    lab.run(50);
+    lab.lose = None;
+    for node in 0..4 {
+        lab.cut(4, node);
+    }
+    lab.run_without(4, 2500);
+    let second = begin(&mut lab, 0, &[0, 1, 2, 3], 4);
+    lab.deliver();
+    lab.run_without(4, 4000);
+    let written = lab.put(0, &x, "v1", &Context::default());
+    lab.heal();
+    lab.run(5000);
+    assert!(matches!(&lab.replies[&first].outcome, Outcome::Refused(Refusal::ViewChangeInProgress(_))));
+    assert!(changed(&lab.replies[&second].clone()).settled);
+    for at in 0..5 {
+        assert_eq!(value(&lab.get(at, &x, &written.context)).as_deref(), Some("v1"));
+        assert_eq!(value(&lab.get(at, &y, &Context::default())).as_deref(), Some("v0"));
+    }
+}
+
+/// 11.7: two views made at once on the two sides of a cut: the greater wins, and what was written under the other is handed over.
+#[test]
+fn what_the_lesser_of_two_views_has_written_is_handed_over() {
+    let mut lab = Lab::with_spares(4, 2, 2);
+    lab.run(500);
+    for one in [0, 2, 4] {
+        for other in [1, 3, 5] {
+            lab.cut(one, other);
+        }
+    }
+    for (by, members) in [(0, [0, 2, 4]), (1, [1, 3, 5])] {
+        let id = begin(&mut lab, by, &members, 2);
+        assert!(matches!(lab.answer(id, DEADLINE).outcome, Outcome::Changed(_)));
+    }
+    let one = lab.put(4, "k1", "one", &Context::default());
+    let other = lab.put(5, "k2", "other", &Context::default());
+    assert_eq!((one.acks, other.acks), (2, 2));
+    lab.heal();
+    lab.run(10_000);
+    for at in 0..6 {
+        assert!(lab.node(at).is_settled(), "{at}: {:?}", lab.node(at).outstanding());
+        assert_eq!(value(&lab.get(at, "k1", &one.context)).as_deref(), Some("one"), "at {at}");
+        assert_eq!(value(&lab.get(at, "k2", &other.context)).as_deref(), Some("other"), "at {at}");
+    }
+}
+
+/// 11.1, 11.6: `force` goes on from a change that does not settle, at its own coordinator too, and a member that has started again
+/// meanwhile, and has nothing to hand over, is not waited for.
+#[test]
+fn a_forced_change_settles_what_the_one_before_could_not() {
+    let mut lab = Lab::with_spares(3, 3, 2);
+    let written = lab.put(0, "k", "v", &Context::default());
+    lab.run(500);
+    lab.lose = Some(Box::new(|_, to, message| {
+        to == 4 && matches!(message, Message::SyncChunk(chunk) if chunk.legacy.is_some())
+    }));
+    let id = begin(&mut lab, 0, &[0, 1, 2, 3, 4], 3);
+    assert!(!changed(&lab.answer(id, DEADLINE)).settled);
+    lab.crash(2);
+    lab.run(500);
+    lab.start(2);
+    lab.run(3000);
+    let forced = ViewChange { force: true, ..asked(&lab, &[0, 1, 2, 3], 3) };
+    let action = precede_core::wire::request::Action::ChangeView(forced);
+    let id = lab.submit(0, action, &Context::default(), DEADLINE);
+    lab.lose = None;
+    let reply = lab.answer(id, DEADLINE);
+    assert!(matches!(reply.outcome, Outcome::Changed(_)), "{:?}", reply.outcome);
+    lab.run(5000);
+    for at in 0..4 {
+        assert!(lab.node(at).is_settled(), "{at}: {:?}", lab.node(at).outstanding());
+        assert_eq!(value(&lab.get(at, "k", &written.context)).as_deref(), Some("v"));
+    }
+}

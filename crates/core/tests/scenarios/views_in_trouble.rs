@@ -1,0 +1,179 @@
+//! View changes that meet others, crashes and cuts (design 11.1, 11.2, 11.6).
+
+use precede_core::wire::message::Message;
+use precede_core::wire::request::{Outcome, Refusal, Reply, ViewChange};
+
+use crate::changes::{
+    DEADLINE, ask, asked, begin, change, changed, check_homes, check_reads, discarded, epochs, fill, lose_hand_offs,
+};
+use crate::lab::Lab;
+
+/// 11.1, 11.6: who was written off gives up what it holds when it is back, and says so.
+#[test]
+fn a_node_that_was_written_off_gives_up_what_it_holds() {
+    let mut lab = Lab::new(6, 2);
+    let mut contents = fill(&mut lab, &[0, 1, 2, 3, 4, 5], 40);
+    lab.run(500);
+    let held = lab.node(5).report(lab.now()).live_keys;
+    assert!(held > 0);
+    for at in 0..5 {
+        lab.cut(5, at);
+    }
+    lab.run(500);
+    change(&mut lab, 0, &[0, 1, 2, 3], 2);
+    for (key, (content, context)) in contents.iter_mut().step_by(2) {
+        *context = lab.delete(0, key, context).context;
+        *content = None;
+    }
+    lab.run(1000);
+    assert_eq!(lab.node(5).view().id.epoch, 0);
+    lab.heal();
+    lab.run(1000);
+    assert_eq!(discarded(&lab, 5), [(held, true)]);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1, 2, 3, 4, 5], &contents);
+}
+
+/// 11.1: one change at a time: as long as one is not settled, whoever is asked refuses the next, and the first goes on.
+#[test]
+fn a_second_change_is_refused_until_the_first_has_settled() {
+    let mut lab = Lab::with_spares(4, 2, 2);
+    let contents = fill(&mut lab, &[0, 1, 2, 3], 20);
+    lose_hand_offs(&mut lab);
+    let id = begin(&mut lab, 0, &[0, 1, 2, 3, 4, 5], 2);
+    lab.deliver();
+    lab.run(100);
+    for by in [0, 3, 5] {
+        let second = asked(&lab, &[0, 1, 2, 3], 2);
+        let reply = ask(&mut lab, by, second);
+        assert!(
+            matches!(reply.outcome, Outcome::Refused(Refusal::ViewChangeInProgress(_))),
+            "{by}: {:?}",
+            reply.outcome
+        );
+    }
+    lab.lose = None;
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    let other = ViewChange { expected_epoch: Some(0), ..asked(&lab, &[0, 1, 2, 3], 2) };
+    assert_eq!(ask(&mut lab, 1, other).outcome, Outcome::Refused(Refusal::UnexpectedEpoch { epoch: 1, expected: 0 }));
+    lab.run(200);
+    change(&mut lab, 5, &[0, 1, 2, 3], 2);
+    lab.run(1000);
+    check_homes(&lab, &contents);
+}
+
+/// 11.1: of two coordinators at once at most one makes a view; leases that are refused are given back.
+#[test]
+fn two_coordinators_at_once_make_one_view_at_most() {
+    let mut lab = Lab::with_spares(4, 2, 2);
+    let contents = fill(&mut lab, &[0, 1, 2, 3], 20);
+    let ids = [begin(&mut lab, 0, &[0, 1, 2, 3, 4, 5], 2), begin(&mut lab, 3, &[2, 3, 4, 5], 2)];
+    let replies = ids.map(|id| lab.answer(id, DEADLINE));
+    let made = replies.iter().filter(|reply| matches!(reply.outcome, Outcome::Changed(_))).count();
+    let refused = |reply: &&Reply| matches!(reply.outcome, Outcome::Refused(Refusal::ViewChangeInProgress(_)));
+    assert_eq!(replies.iter().filter(refused).count(), 2 - made, "{replies:?}");
+    assert!(made <= 1);
+    // Whoever was refused may ask again at once.
+    change(&mut lab, 3, &[2, 3, 4, 5], 2);
+    lab.run(1000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1, 2, 3, 4, 5], &contents);
+}
+
+/// 11.2: a coordinator has no power but to stamp: if it dies when one old member alone has the view, the view completes.
+#[test]
+fn a_view_completes_without_its_coordinator() {
+    for left_out in [false, true] {
+        let mut lab = Lab::with_spares(4, 2, 2);
+        let contents = fill(&mut lab, &[0, 1, 2, 3], 20);
+        lab.run(300);
+        lab.lose = Some(Box::new(|from, to, body| from == 0 && matches!(body, Message::Views(_)) && to != 2));
+        let members = if left_out { &[1, 2, 3, 4][..] } else { &[0, 1, 2, 3, 4, 5][..] };
+        begin(&mut lab, 0, members, 2);
+        lab.deliver_until(|lab| lab.node(2).view().id.epoch == 1);
+        assert_eq!(epochs(&lab), [1, 0, 1, 0, 0, 0].map(Some));
+        lab.crash(0);
+        lab.run(1000);
+        assert_eq!(epochs(&lab)[1..], [Some(1); 5]);
+        check_reads(&mut lab, &[1, 2, 3, 4, 5], &contents);
+        // It is waited for: it may hold what nobody else does. Once it is back, empty, nobody waits any more.
+        lab.lose = None;
+        lab.start(0);
+        lab.run(3000);
+        check_homes(&lab, &contents);
+        check_reads(&mut lab, &[0, 1, 2, 3, 4, 5], &contents);
+    }
+}
+
+/// 11.1: one replica of each shard that has recovered is enough, if no more than one of a shard is given up.
+#[test]
+fn dead_replicas_are_left_out() {
+    let mut lab = Lab::new(4, 2);
+    let contents = fill(&mut lab, &[0, 1, 2, 3], 20);
+    lab.run(500);
+    lab.crash(1);
+    lab.crash(2);
+    change(&mut lab, 0, &[0, 3], 1);
+    lab.run(1000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 3], &contents);
+    // They start with an old environment, and learn that they are spares.
+    lab.start(1);
+    lab.start(2);
+    lab.run(12_000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1, 2, 3], &contents);
+}
+
+/// 11.1: where two replicas of a shard would be given up the change is refused, unless it is forced; then it is said.
+#[test]
+fn more_than_one_dead_replica_of_a_shard_is_left_out_by_force_only() {
+    let mut lab = Lab::new(6, 3);
+    let contents = fill(&mut lab, &[0, 1, 2, 3, 4, 5], 20);
+    lab.run(500);
+    for at in [1, 2, 3, 5] {
+        lab.crash(at);
+    }
+    let pair = asked(&lab, &[0, 4], 1);
+    let reply = ask(&mut lab, 4, pair.clone());
+    assert!(matches!(reply.outcome, Outcome::Refused(Refusal::WouldGiveUp(_))), "{:?}", reply.outcome);
+    let reply = ask(&mut lab, 4, ViewChange { force: true, ..pair });
+    assert_eq!((changed(&reply).settled, changed(&reply).given_up.len()), (true, 2));
+    lab.run(1000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 4], &contents);
+}
+
+/// 11.1: a new member that does not answer is named, and nothing has changed.
+#[test]
+fn a_new_member_that_does_not_answer_is_named() {
+    let mut lab = Lab::with_spares(2, 2, 1);
+    lab.crash(2);
+    let more = asked(&lab, &[0, 1, 2], 3);
+    let reply = ask(&mut lab, 0, more);
+    let Outcome::Refused(Refusal::BadView(text)) = &reply.outcome else { panic!("{:?}", reply.outcome) };
+    assert!(text.contains(lab.addresses[2].as_str()), "{text}");
+    assert_eq!(epochs(&lab), [Some(0), Some(0), None]);
+}
+
+/// 11.6: a new owner that starts again in the middle gets everything anew, and the change settles.
+#[test]
+fn a_new_owner_that_starts_again_gets_everything_anew() {
+    let mut lab = Lab::with_spares(4, 2, 2);
+    let contents = fill(&mut lab, &[0, 1, 2, 3], 30);
+    lab.lose = Some(Box::new(|from, _, body| {
+        from == 3 && matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some())
+    }));
+    begin(&mut lab, 0, &[0, 1, 2, 3, 4, 5], 2);
+    lab.deliver();
+    lab.run(300);
+    lab.crash(4);
+    lab.run(300);
+    lab.start(4);
+    lab.run(500);
+    check_reads(&mut lab, &[0, 1, 2, 3, 5], &contents);
+    lab.lose = None;
+    lab.run(3000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1, 2, 3, 4, 5], &contents);
+}
