@@ -3,6 +3,7 @@
 pub mod claims;
 pub mod held;
 pub mod lives;
+pub mod passes;
 pub mod replica;
 pub mod stability;
 pub mod stream;
