@@ -44,6 +44,8 @@ pub enum Planted {
     NotAfterIgnored,
     /// 8.2: a late copy is applied again.
     LateCopyApplied,
+    /// ADR 4: a replica that takes a repeat says that it knows of every copy.
+    RepeatConfirmed,
     /// 5.2: the 404 of a DELETE does not count as a read.
     DeleteRevealsNothing,
     /// 6.3: what leaves a full window leaves no dependencies behind.
@@ -74,7 +76,7 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::ContextUnchecked,
         Self::DependenciesForgotten,
         Self::OwnDotForgotten,
@@ -92,6 +94,7 @@ impl Planted {
         Self::AbsenceUntold,
         Self::NotAfterIgnored,
         Self::LateCopyApplied,
+        Self::RepeatConfirmed,
         Self::DeleteRevealsNothing,
         Self::FloorForgotten,
         Self::WindowByOwnShard,

@@ -46,8 +46,10 @@ pub struct Issue {
     pub past: Past,
     /// What came back.
     pub fate: Fate,
-    /// A router tried it at a second replica: it may exist twice, and versions of it may be given up for lesser ones.
+    /// A router tried it at a second replica: it may exist twice.
     pub repeated: bool,
+    /// Its client was told that it took effect, and not that it may have done so twice.
+    pub told_once: bool,
 }
 
 /// A write that was made.
@@ -140,12 +142,6 @@ impl Oracle {
         &self.by_key[key]
     }
 
-    /// Whether a write may change its version or exist twice.
-    #[must_use]
-    pub fn is_repeated(&self, write: WriteIx) -> bool {
-        self.writes[write.at()].issue.is_some_and(|issue| self.issues[issue].repeated)
-    }
-
     /// Notes that a client asks for a write; the value to write, of at least `padding` bytes.
     pub fn ask(&mut self, issue: Issue, padding: usize) -> (usize, Value) {
         let number = self.issues.len();
@@ -161,11 +157,11 @@ impl Oracle {
     }
 
     /// The least write that a reader with this past may be shown of a key: the greatest in its past, or, where that
-    /// was lost or may have changed its version, the greatest that its writer knew.
+    /// was lost, the greatest that its writer knew.
     #[must_use]
     pub fn required(&self, past: &Past, key: usize) -> Option<WriteIx> {
         let mut write = past.of(key)?;
-        while self.writes[write.at()].lost || self.is_repeated(write) {
+        while self.writes[write.at()].lost {
             let before = self.writes[write.at()].past.of(key)?;
             if self.version(before) >= self.version(write) {
                 return None;

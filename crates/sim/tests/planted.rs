@@ -48,6 +48,7 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::AbsenceUntold => &[Mix::Comebacks],
         Planted::NotAfterIgnored => &[Mix::Loss],
         Planted::LateCopyApplied => &[Mix::Loss],
+        Planted::RepeatConfirmed => &[Mix::Loss],
         Planted::DeleteRevealsNothing => &[Mix::OneWayHeld],
         Planted::FloorForgotten => &[Mix::TinyWindow],
         Planted::WindowByOwnShard => &[Mix::OneWayHeld],

@@ -15,8 +15,8 @@ use precede_sim::past::{Past, WriteIx};
 use precede_sim::properties::causal::Shown;
 use precede_sim::properties::live::Must;
 use precede_sim::properties::{
-    Holding, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, one_home, present, rule_a,
-    stable,
+    Holding, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, once, one_home, present,
+    rule_a, stable,
 };
 
 /// The keys of the one shard.
@@ -45,7 +45,7 @@ impl Story {
     }
 
     fn write(&mut self, key: usize, timestamp: u64, delete: bool, past: &Past) -> WriteIx {
-        let issue = Issue { key, delete, past: past.clone(), fate: Fate::Done, repeated: false };
+        let issue = Issue { key, delete, past: past.clone(), fate: Fate::Done, repeated: false, told_once: false };
         let (issue, value) = self.oracle.ask(issue, 0);
         let value = (!delete).then_some(&*value.bytes);
         let seen = Sighting { version: self.version(timestamp), key, value, issue: Some(issue) };
@@ -242,10 +242,27 @@ fn values_and_dots_that_cannot_be_are_caught() {
         let seen = at(&story, timestamp, key, value);
         story.oracle.learn(seen).unwrap_err();
     }
-    let refused = Issue { key: 0, delete: false, past: nothing, fate: Fate::Refused, repeated: false };
+    let refused =
+        Issue { key: 0, delete: false, past: nothing, fate: Fate::Refused, repeated: false, told_once: false };
     story.oracle.ask(refused, 0);
     let seen = at(&story, 20, 0, b"\"v1\"");
     story.oracle.learn(seen).unwrap_err();
+}
+
+#[test]
+fn a_write_that_is_told_to_be_made_once_and_is_there_twice_is_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let write = story.write(0, 10, false, &nothing);
+    let issue = story.oracle.writes[write.at()].issue.unwrap();
+    let copy = Sighting { version: story.version(20), key: 0, value: Some(b"\"v0\""), issue: None };
+    let (copy, is_new) = story.oracle.learn(copy).unwrap();
+    assert!(is_new);
+    once::check(&story.oracle, issue).unwrap();
+    story.oracle.issues[issue].told_once = true;
+    once::check(&story.oracle, issue).unwrap_err();
+    story.oracle.writes[copy.at()].lost = true;
+    once::check(&story.oracle, issue).unwrap();
 }
 
 #[test]

@@ -263,7 +263,7 @@ impl Node {
 
     /// Closes the former lives that all agree on.
     pub(super) fn close_lives(&mut self, effects: &mut Effects) {
-        let Some(replica) = &self.replica else { return };
+        let Some(replica) = self.replica.as_ref().filter(|replica| replica.lives.are_open()) else { return };
         let statuses = self.statuses();
         let mine = replica.status(&statuses, self.held_reports());
         let statuses: std::collections::BTreeMap<_, _> =

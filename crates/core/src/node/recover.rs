@@ -292,6 +292,7 @@ impl Node {
     pub(super) fn finish_pass(&mut self, now: Now, horizon: Timestamp, effects: &mut Effects) {
         let (Some(replica), Some(pass)) = (&mut self.replica, self.pass.take()) else { return };
         let Some(before) = &pass.first else { return };
+        self.write_ids.on_synced(self.clock.last());
         if let Some(legacy) = pass.legacy {
             if pass.kind == Kind::Missing && before.recovered && horizon > pass.covered_at_start && pass.was_touched {
                 // Tombstones are gone there that this replica may never have had, nor what it has got so far.

@@ -147,15 +147,14 @@ impl Node {
     /// What this node holds: its shard's table, and the legacies of former views. Slow; for tests and the simulator.
     #[must_use]
     pub fn tables(&self) -> Vec<TableReport> {
-        let table = |replica: &Replica| TableReport {
-            view: replica.shared.view.clone(),
-            shard: replica.shared.shard,
-            applied: replica.applied.clone(),
-            held: replica.held.iter().map(|(id, held)| (*id, held.vector.clone())).collect(),
-            horizon: replica.horizon,
-            entries: entries(replica),
-        };
-        self.replica.iter().chain(self.legacies.values()).map(table).collect()
+        self.replica.iter().chain(self.legacies.values()).map(TableReport::of).collect()
+    }
+
+    /// What this node holds under one view. Slow; for tests and the simulator.
+    #[must_use]
+    pub fn table(&self, view: &ViewId) -> Option<TableReport> {
+        let of_view = |replica: &&Replica| replica.shared.view.id == *view;
+        self.replica.iter().chain(self.legacies.values()).find(of_view).map(TableReport::of)
     }
 
     /// Whether every former view is known to be settled.
@@ -216,6 +215,19 @@ pub struct TableReport {
     pub horizon: Timestamp,
     /// By key.
     pub entries: Vec<(Bytes, Version, Option<Value>)>,
+}
+
+impl TableReport {
+    fn of(replica: &Replica) -> Self {
+        Self {
+            view: replica.shared.view.clone(),
+            shard: replica.shared.shard,
+            applied: replica.applied.clone(),
+            held: replica.held.iter().map(|(id, held)| (*id, held.vector.clone())).collect(),
+            horizon: replica.horizon,
+            entries: entries(replica),
+        }
+    }
 }
 
 fn entries(replica: &Replica) -> Vec<(Bytes, Version, Option<Value>)> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::causality::context::Context;
+use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::effect::{Effect, Effects};
 use crate::id::{NodeId, Origin, ShardId};
@@ -281,7 +282,7 @@ impl Node {
                 self.confirm_repeat(pending, version, effects);
                 return;
             }
-            if pending.repeat_of > crate::causality::hlc::Timestamp::ZERO && !self.write_ids.remembers(id) {
+            if pending.repeat_of > Timestamp::ZERO && !self.write_ids.remembers(id) {
                 self.refuse(source, asked.clone(), Refusal::OutcomeUnknown, effects);
                 return;
             }
@@ -326,7 +327,6 @@ impl Node {
             dependencies: asked.clone(),
             write_id: pending.write_id,
         });
-        let covered = replica.covered;
         if let Some(id) = pending.write_id {
             self.write_ids.insert(id, version);
         }
@@ -338,19 +338,12 @@ impl Node {
             Some(_) => Outcome::Written { replaced: visible, concern_met: true },
             None => Outcome::Deleted { concern_met: true },
         };
-        let repeat_unconfirmed = covered < pending.repeat_of;
+        let repeat_unconfirmed = !self.knows_copies(pending);
         let reply = Reply { acks: 1, lost, repeat_unconfirmed, ..self.reply(outcome, context, Some(version)) };
         self.await_acks(now, pending, timestamp, reply, effects);
     }
 
-    fn await_acks(
-        &mut self,
-        now: Now,
-        pending: &Pending,
-        timestamp: crate::causality::hlc::Timestamp,
-        reply: Reply,
-        effects: &mut Effects,
-    ) {
+    fn await_acks(&mut self, now: Now, pending: &Pending, timestamp: Timestamp, reply: Reply, effects: &mut Effects) {
         let replicas = self.peers.len() + 1;
         let explicit = pending.request.concern.is_some();
         let wanted = pending.request.concern.map_or(2.min(replicas), |concern| concern.count(replicas));
@@ -368,7 +361,9 @@ impl Node {
     fn confirm_repeat(&mut self, pending: &Pending, version: Version, effects: &mut Effects) {
         let mut context = pending.request.context.clone();
         context.add(&version);
-        let holders = if version.origin.node == self.me { 1 } else { 2 };
+        let repeat_unconfirmed = !self.knows_copies(pending);
+        // Who made it may be gone: only who says that it has it counts.
+        let holders = 1 + self.statuses().values().filter(|status| status.applied.covers(&version)).count();
         let replicas = self.peers.len() + 1;
         let concern_met = pending.request.concern.is_none_or(|concern| concern.count(replicas) <= holders);
         let outcome = match pending.request.action {
@@ -377,9 +372,19 @@ impl Node {
                 Outcome::Written { replaced: false, concern_met }
             }
         };
-        let acks = u32::try_from(holders).expect("one or two");
-        let reply = Reply { acks, ..self.reply(outcome, context, Some(version)) };
+        let acks = u32::try_from(holders).expect("replicas are few");
+        let reply = Reply { acks, repeat_unconfirmed, ..self.reply(outcome, context, Some(version)) };
         self.answer(pending.source, reply, effects);
+    }
+
+    /// Whether this replica would know the id of every copy that earlier tries of a write have made (ADR 4).
+    fn knows_copies(&self, pending: &Pending) -> bool {
+        let Some(replica) = &self.replica else { return false };
+        pending.repeat_of == Timestamp::ZERO
+            || planted::is(Planted::RepeatConfirmed)
+            || (pending.write_id.is_some_and(|id| self.write_ids.are_whole(&id))
+                && self.views.is_settled()
+                && replica.covered >= pending.repeat_of)
     }
 
     pub(super) fn run_acks(&mut self, now: Now, effects: &mut Effects) {
@@ -454,7 +459,7 @@ fn pending(source: Source, request: Request, deadline: Instant, write_id: Option
         hops: 0,
         not_after: None,
         write_id,
-        repeat_of: crate::causality::hlc::Timestamp::ZERO,
+        repeat_of: Timestamp::ZERO,
         deadline,
         local_until: None,
         forward_at: Some(Instant::default()),

@@ -1,6 +1,7 @@
 //! Requests that wait or are tried at other nodes (design 7.1).
 
 use crate::causality::hlc::Timestamp;
+use crate::causality::version::Version;
 use crate::effect::Effects;
 use crate::id::{NodeId, Origin, ShardId};
 use crate::limits::HOPS_MAX;
@@ -185,7 +186,7 @@ impl Node {
         };
         pending.repeat_of = pending.repeat_of.max(not_after.unwrap_or_default());
         pending.tried.push(at);
-        pending.attempts.push(Attempt { id, at, until: now.monotonic + patience, given_up: false });
+        pending.attempts.push(Attempt { id, at, not_after, until: now.monotonic + patience, given_up: false });
         self.forwards.insert(id, key);
         self.send(at, Message::Forward(forward), effects);
     }
@@ -249,7 +250,7 @@ impl Node {
             | Outcome::Deleted { .. }
             | Outcome::Counted(_)
             | Outcome::Changed(_) => {
-                self.finish_forwarded(&pending, reply, effects);
+                self.finish_forwarded(&pending, id, reply, effects);
                 return;
             }
         };
@@ -257,7 +258,7 @@ impl Node {
             // What an earlier try did is not undone by a refusal of this one.
             Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost if pending.unknown => pending.forward_at = None,
             Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost => {
-                self.finish_forwarded(&pending, reply, effects);
+                self.finish_forwarded(&pending, id, reply, effects);
                 return;
             }
             // Its clock came with the refusal: the next bound is good.
@@ -287,10 +288,21 @@ impl Node {
         self.run_one(now, key, effects);
     }
 
-    fn finish_forwarded(&mut self, pending: &Pending, reply: Reply, effects: &mut Effects) {
+    /// Hands over the answer to the try `id`; the other tries are what is left of `attempts`.
+    fn finish_forwarded(&mut self, pending: &Pending, id: u64, mut reply: Reply, effects: &mut Effects) {
         for attempt in &pending.attempts {
             self.forwards.remove(&attempt.id);
         }
+        let made_it = |attempt: &Attempt, version: &Version| {
+            attempt.at == version.origin.node && attempt.not_after.is_some_and(|last| version.timestamp <= last)
+        };
+        // Who answers cannot know what became of later tries; of earlier ones it may know, and the one that made this very
+        // version made no other.
+        reply.repeat_unconfirmed = match (&pending.attempts[..], &reply.version) {
+            ([], _) | (_, None) => false,
+            ([other], Some(version)) if other.id < id && made_it(other, version) => false,
+            (others, Some(_)) => reply.repeat_unconfirmed || others.iter().any(|other| other.id > id),
+        };
         self.hand_over(pending.source, reply, effects);
     }
 

@@ -78,22 +78,22 @@ impl Node {
     /// A node tells what views it knows.
     pub(super) fn on_views(&mut self, now: Now, from: NodeId, news: ViewNews, effects: &mut Effects) {
         let bad = Event::BadMessage { node: from, what: "view" };
+        let (told, mine) = (news.current.id, self.views.current().id);
+        if told != mine && told.epoch == 0 {
+            return;
+        }
         let mut former = Vec::new();
         for record in news.former.into_iter().take(FORMER_VIEWS_MAX) {
-            match View::from_record(record) {
+            match self.views.view_of(record) {
                 Ok(view) => former.push(view),
                 Err(_) => return effects.push(Effect::Event(bad)),
             }
         }
-        let Ok(view) = View::from_record(news.current) else { return effects.push(Effect::Event(bad)) };
-        let mine = self.views.current().id;
-        let told = view.id;
-        if told > mine && told.epoch > 0 {
+        let Ok(view) = self.views.view_of(news.current) else { return effects.push(Effect::Event(bad)) };
+        if told > mine {
             self.adopt(now, &view, std::mem::take(&mut former), effects);
-        } else if told < mine && told.epoch > 0 {
+        } else if told < mine {
             former.push(view);
-        } else if told != mine {
-            return;
         }
         self.hear_former(now, former, effects);
         // What is settled under one view says nothing about another (design 3.4).

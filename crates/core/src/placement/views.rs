@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{NodeId, Origin, ViewId};
 use crate::limits::SETTLED_VIEWS_MAX;
-use crate::placement::view::View;
+use crate::placement::view::{View, ViewError, ViewRecord};
 
 /// What a view id means to a node.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +80,18 @@ impl Views {
         match self.place(&origin.view) {
             Place::Settled if is_late() => Place::Unknown,
             place @ (Place::Current | Place::Former(_) | Place::Settled | Place::Unknown) => place,
+        }
+    }
+
+    /// The view that a record describes, without computing again who owns what where it is known.
+    ///
+    /// # Errors
+    /// See [`View::from_record`].
+    pub fn view_of(&self, record: ViewRecord) -> Result<View, ViewError> {
+        match self.place(&record.id) {
+            Place::Current => Ok(self.current.clone()),
+            Place::Former(view) => Ok(view.clone()),
+            Place::Settled | Place::Unknown => View::from_record(record),
         }
     }
 

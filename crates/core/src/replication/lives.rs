@@ -164,6 +164,12 @@ impl Lives {
         })
     }
 
+    /// Whether some member has former lives that are not closed.
+    #[must_use]
+    pub fn are_open(&self) -> bool {
+        self.newest.iter().any(|(node, newest)| self.closed.get(node).is_none_or(|closed| closed.before < *newest))
+    }
+
     /// Closes the former lives that all agree on (design 10.4). `mine` is this replica's own status; `statuses` are the
     /// last ones of the others, each from the newest life known of its sender.
     pub fn close(

@@ -15,6 +15,7 @@ use crate::wire::message::WriteId;
 pub struct WriteIds {
     known: BTreeMap<WriteId, Version>,
     forgotten: Timestamp,
+    synced: Timestamp,
 }
 
 impl WriteIds {
@@ -38,6 +39,17 @@ impl WriteIds {
     #[must_use]
     pub fn remembers(&self, id: &WriteId) -> bool {
         id.taken > self.forgotten
+    }
+
+    /// Whether every write that is reflected here and has this id would be known by it.
+    #[must_use]
+    pub fn are_whole(&self, id: &WriteId) -> bool {
+        self.remembers(id) && id.taken > self.synced
+    }
+
+    /// Takes note of a sync, complete when the clock showed `timestamp`: it leaves out what was overwritten, and its id.
+    pub fn on_synced(&mut self, timestamp: Timestamp) {
+        self.synced = self.synced.max(timestamp);
     }
 
     /// Forgets everything taken at or before `timestamp`.

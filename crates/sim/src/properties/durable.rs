@@ -39,7 +39,7 @@ pub fn in_health(acks: u32, replicas: usize) -> Result<(), String> {
 /// Says how many do.
 pub fn holders(oracle: &Oracle, write: WriteIx, acks: u32, replicas: &[Holding]) -> Result<(), String> {
     let holders = replicas.iter().filter(|replica| replica.reflects(oracle, write)).count();
-    if u32::try_from(holders).unwrap_or(u32::MAX) >= acks || oracle.is_repeated(write) {
+    if u32::try_from(holders).unwrap_or(u32::MAX) >= acks {
         return Ok(());
     }
     Err(format!("{} is said to be on {acks} replicas and is on {holders}", oracle.describe(write)))

@@ -9,6 +9,7 @@ pub mod empty_window;
 pub mod live;
 pub mod no_lost_write;
 pub mod no_resurrection;
+pub mod once;
 pub mod one_home;
 pub mod present;
 pub mod rule_a;

@@ -20,7 +20,7 @@ pub fn mark_lost(
         if record.lost || is_held(oracle, write) {
             continue;
         }
-        if kept_from.is_some_and(|acks| record.acks >= acks) && !oracle.is_repeated(write) {
+        if kept_from.is_some_and(|acks| record.acks >= acks) {
             let acks = record.acks;
             objection = Err(format!("{} was on {acks} replicas, and is lost", oracle.describe(write)));
         }
@@ -44,7 +44,7 @@ pub fn at_end(oracle: &Oracle, keys: &[usize], holding: &Holding) -> Result<(), 
 pub(super) fn missing(oracle: &Oracle, keys: &[usize], holding: &Holding, tombstone: bool) -> Option<WriteIx> {
     keys.iter().flat_map(|key| oracle.of_key(*key).iter().copied()).find(|&write| {
         let record = &oracle.writes[write.at()];
-        record.tombstone == tombstone && !record.lost && !oracle.is_repeated(write) && {
+        record.tombstone == tombstone && !record.lost && {
             match holding.entries.get(&oracle.keys[record.key].name) {
                 Some((version, _)) => *version < record.version,
                 None => oracle.tombstone_from(record.key, write).is_none(),

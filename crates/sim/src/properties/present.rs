@@ -17,7 +17,7 @@ pub fn absence(oracle: &Oracle, key: usize, stable: Timestamp) -> Result<(), Str
         return Ok(());
     }
     let everywhere = oracle.of_key(key).iter().find(|write| oracle.version(**write).timestamp <= stable);
-    match everywhere.filter(|write| !oracle.is_repeated(**write)) {
+    match everywhere {
         Some(write) => Err(format!("{} is said to be absent, stable is {stable}", oracle.describe(*write))),
         None => Ok(()),
     }

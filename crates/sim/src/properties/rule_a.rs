@@ -22,7 +22,7 @@ pub fn check(oracle: &Oracle, keys: &[usize], claims: &[&VersionVector], holding
             }
             // A tombstone that may have been dropped stands for everything below it, where the key is absent.
             dropped |= held.is_none() && record.tombstone && record.version.timestamp <= holding.horizon;
-            if !dropped && claimed(&record.version) && !oracle.is_repeated(write) {
+            if !dropped && claimed(&record.version) {
                 let held = held.map_or("nothing".to_owned(), |held| format!("{held:?}"));
                 return Err(format!(
                     "applied covers {}, the table has {held}, the horizon is {}",

@@ -14,7 +14,7 @@ use crate::properties::Holding;
 /// Names a write that some replica lacks.
 pub fn check(oracle: &Oracle, keys: &[usize], stable: Timestamp, replicas: &[Holding]) -> Result<(), String> {
     for &key in keys {
-        let below = |write: &&_| oracle.version(**write).timestamp <= stable && !oracle.is_repeated(**write);
+        let below = |write: &&_| oracle.version(**write).timestamp <= stable;
         let Some(&greatest) = oracle.of_key(key).iter().rev().find(below) else { continue };
         if !replicas.iter().all(|replica| replica.reflects(oracle, greatest)) {
             return Err(format!("stable is {stable}, and a replica lacks {}", oracle.describe(greatest)));

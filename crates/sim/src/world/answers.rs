@@ -12,6 +12,7 @@ use crate::properties::{bounded, causal, durable, empty_window, live, present};
 use crate::trace::letter;
 use crate::violation::Rule;
 use crate::workload::{Kept, keep};
+use crate::world::views::is_held;
 use crate::world::{Pending, Purpose, SECOND, START, World};
 
 impl World {
@@ -46,11 +47,6 @@ impl World {
         self.judge(Rule::Bounded, bounded::context(reply.context.entries.len()), about);
         if pending.purpose == (Purpose::Probe { last: true }) && !self.clock_lost {
             self.judge(Rule::EmptyWindow, empty_window::context(&reply.context), about);
-        }
-        if let Some(issue) = pending.issue
-            && reply.repeat_unconfirmed
-        {
-            self.oracle.issues[issue].repeated = true;
         }
         let mut past = pending.past.clone();
         let learnt = self.take(id, &pending, &reply, &mut past);
@@ -178,6 +174,8 @@ impl World {
                 self.spreading.push_back((self.now, write));
             }
             self.check_acks(id, key, write, reply.acks);
+            self.oracle.issues[issue].told_once = !reply.repeat_unconfirmed;
+            self.check_once(issue);
             self.oracle.extend(past, write);
         }
         Learnt::Written
@@ -187,10 +185,14 @@ impl World {
         if acks < 2 {
             return;
         }
-        if self.mix.has_single_crashes_only() && self.oracle.writes[write.at()].lost && !self.oracle.is_repeated(write)
-        {
-            let what = format!("{} is acknowledged by {acks}, and one crash lost it", self.oracle.describe(write));
-            self.object(Rule::NoLostWrite, what);
+        if self.mix.has_single_crashes_only() && self.oracle.writes[write.at()].lost {
+            // A replica may have got it on its way when its writer crashed.
+            if is_held(&self.oracle, &self.holders(), write) {
+                self.oracle.writes[write.at()].lost = false;
+            } else {
+                let what = format!("{} is acknowledged by {acks}, and one crash lost it", self.oracle.describe(write));
+                self.object(Rule::NoLostWrite, what);
+            }
         }
         if !self.mix.has_crashes() && !self.mix.changes_views() && self.dice.chance(100) {
             let view = self.view_now();

@@ -140,7 +140,7 @@ impl World {
         let name = self.oracle.keys[key].name.clone();
         let mut issue = |delete: bool| {
             let padding = if self.dice.chance(50) { self.dice.index(2000) } else { self.dice.index(20) };
-            let issue = Issue { key, delete, past: past.clone(), fate: Fate::Open, repeated: false };
+            let issue = Issue { key, delete, past: past.clone(), fate: Fate::Open, repeated: false, told_once: false };
             self.oracle.ask(issue, padding)
         };
         let (issue, action) = match kind {

@@ -60,9 +60,7 @@ impl World {
                 .holdings(view, view.shard_of_hash(self.oracle.keys[record.key].hash).id)
                 .into_iter()
                 .find(|(replica, holding)| reached.contains(replica) && !holding.reflects(&self.oracle, write));
-            if let Some((replica, _)) = lacks
-                && !self.oracle.is_repeated(write)
-            {
+            if let Some((replica, _)) = lacks {
                 let (now, what) = (letter(replica), self.oracle.describe(write));
                 let since = (self.now - at) / MILLISECOND;
                 self.object(Rule::Live, format!("{now} lacks {what}, acknowledged {since} ms ago"));

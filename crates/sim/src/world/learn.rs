@@ -6,7 +6,7 @@ use precede_core::wire::request::{Action, Outcome};
 
 use crate::oracle::{Fate, Sighting};
 use crate::past::WriteIx;
-use crate::properties::Holding;
+use crate::properties::{Holding, once};
 use crate::violation::Rule;
 use crate::world::World;
 use crate::world::views::is_held;
@@ -21,6 +21,9 @@ impl World {
                 }
                 if new && self.mix.has_crashes() {
                     self.bury_if_dead(write);
+                }
+                if let Some(issue) = self.oracle.writes[write.at()].issue.filter(|_| new) {
+                    self.check_once(issue);
                 }
                 Some(write)
             }
@@ -39,6 +42,14 @@ impl World {
         if allowed.is_some_and(|allowed| timestamp > allowed) {
             let what = format!("{} came too late and was taken, allowed {allowed:?}", self.oracle.describe(write));
             self.object(Rule::Sound, what);
+        }
+    }
+
+    /// Views that did not know one another have writes of their own.
+    pub(super) fn check_once(&mut self, issue: usize) {
+        if !self.siblings && !self.stale_start {
+            let judgement = once::check(&self.oracle, issue);
+            self.judge(Rule::Sound, judgement, || "a repeat".to_owned());
         }
     }
 

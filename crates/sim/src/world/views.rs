@@ -63,9 +63,11 @@ impl World {
 
     /// What every process of a shard of this view holds, if it is in the view.
     pub(super) fn holdings(&self, view: &View, shard: ShardId) -> Vec<(usize, Holding)> {
-        let of_shard = |table: &TableReport| table.view.id == view.id && table.shard == shard;
-        let tables = self.tables().into_iter().filter(|(_, table)| of_shard(table));
-        tables.map(|(at, table)| (at, Holding::of(&table))).collect()
+        let of = |(at, machine): (usize, &crate::machine::Machine)| {
+            let table = machine.node.as_ref()?.table(&view.id).filter(|table| table.shard == shard)?;
+            Some((at, Holding::of(&table)))
+        };
+        self.machines.iter().enumerate().filter_map(of).collect()
     }
 
     /// A view was adopted somewhere. Where two have one epoch, promises are weaker (design 11.7).

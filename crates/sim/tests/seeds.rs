@@ -1,0 +1,23 @@
+//! Seeds that once found a bug in the core, and what it was. Whatever runs changed since, they must be clean.
+
+use precede_sim::mix::Mix;
+use precede_sim::options::Options;
+use precede_sim::runner::run;
+use precede_sim::trace::Trace;
+
+/// Mix, seed, simulated seconds.
+const SEEDS: [(Mix, u64, u64); 3] = [
+    // A late answer to the first try said that the write was made once while a second try was under way.
+    (Mix::Loss, 3068, 24),
+    (Mix::Loss, 3077, 34),
+    // The repeat of a write was said to be on two replicas, though the one that made it had crashed.
+    (Mix::Single, 3029, 33),
+];
+
+#[test]
+fn seeds_that_found_a_bug_are_clean() {
+    for (mix, seed, seconds) in SEEDS {
+        let (summary, _) = run(seed, &Options::of(mix, seconds), Trace::Off);
+        assert!(summary.violations.is_empty(), "seed {seed} ({mix}): {:#?}", summary.violations);
+    }
+}
