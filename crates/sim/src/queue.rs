@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 
 use bytes::Bytes;
 
+use crate::faults::Fault;
+
 /// Something that will happen.
 #[derive(Debug)]
 pub enum Event {
@@ -54,6 +56,8 @@ pub enum Event {
     },
     /// The fault of this number begins or ends.
     Fault(usize),
+    /// A fault that was not planned begins or ends.
+    Enact(Fault),
     /// A node that crashed outside of the plan comes back.
     ComeBack(usize),
     /// A node crashes outside of the plan.

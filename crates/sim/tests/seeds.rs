@@ -6,10 +6,14 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 3] = [
+const SEEDS: [(Mix, u64, u64); 6] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
+    // A replica that knew two copies of a write answered a third try with the first as if there were no other.
+    (Mix::Loss, 1_000_510, 30),
+    (Mix::Partitions, 1_001_020, 30),
+    (Mix::Comebacks, 913, 60),
     // The repeat of a write was said to be on two replicas, though the one that made it had crashed.
     (Mix::Single, 3029, 33),
 ];

@@ -377,12 +377,12 @@ impl Node {
         self.answer(pending.source, reply, effects);
     }
 
-    /// Whether this replica would know the id of every copy that earlier tries of a write have made (ADR 4).
+    /// Whether this replica knows that earlier tries of a write have made no copy but the one that it answers with (ADR 4).
     fn knows_copies(&self, pending: &Pending) -> bool {
         let Some(replica) = &self.replica else { return false };
         pending.repeat_of == Timestamp::ZERO
             || planted::is(Planted::RepeatConfirmed)
-            || (pending.write_id.is_some_and(|id| self.write_ids.are_whole(&id))
+            || (pending.write_id.is_some_and(|id| self.write_ids.is_one(&id))
                 && self.views.is_settled()
                 && replica.covered >= pending.repeat_of)
     }

@@ -10,10 +10,19 @@ use crate::limits::WRITE_IDS_MAX;
 use crate::time::Instant;
 use crate::wire::message::WriteId;
 
+/// What became of an id.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// The least version with it.
+    version: Version,
+    /// Whether there are others.
+    several: bool,
+}
+
 /// The writes of the recent past, by id. Bounded in time and number, oldest out first.
 #[derive(Debug, Default)]
 pub struct WriteIds {
-    known: BTreeMap<WriteId, Version>,
+    known: BTreeMap<WriteId, Known>,
     forgotten: Timestamp,
     synced: Timestamp,
 }
@@ -22,17 +31,19 @@ impl WriteIds {
     /// Takes note of a write.
     pub fn insert(&mut self, id: WriteId, version: Version) {
         if id.taken > self.forgotten {
-            self.known.entry(id).and_modify(|known| *known = (*known).min(version)).or_insert(version);
+            let known = self.known.entry(id).or_insert(Known { version, several: false });
+            known.several |= known.version != version;
+            known.version = known.version.min(version);
         }
         if self.known.len() > WRITE_IDS_MAX {
             self.forget_first();
         }
     }
 
-    /// The write with this id, if it is known here.
+    /// The write with this id, if it is known here; the first, if there are several.
     #[must_use]
     pub fn get(&self, id: &WriteId) -> Option<Version> {
-        self.known.get(id).copied()
+        self.known.get(id).map(|known| known.version)
     }
 
     /// Whether a write with this id, had it been here, would still be known.
@@ -41,10 +52,10 @@ impl WriteIds {
         id.taken > self.forgotten
     }
 
-    /// Whether every write that is reflected here and has this id would be known by it.
+    /// Whether the table reflects at most one write with this id.
     #[must_use]
-    pub fn are_whole(&self, id: &WriteId) -> bool {
-        self.remembers(id) && id.taken > self.synced
+    pub fn is_one(&self, id: &WriteId) -> bool {
+        self.remembers(id) && id.taken > self.synced && self.known.get(id).is_none_or(|known| !known.several)
     }
 
     /// Takes note of a sync, complete when the clock showed `timestamp`: it leaves out what was overwritten, and its id.

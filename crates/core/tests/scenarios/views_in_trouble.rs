@@ -177,3 +177,25 @@ fn a_new_owner_that_starts_again_gets_everything_anew() {
     check_homes(&lab, &contents);
     check_reads(&mut lab, &[0, 1, 2, 3, 4, 5], &contents);
 }
+
+/// 11.6: what a shard said of a former view lapses with the last of the lives that said it, also where others have heard it.
+#[test]
+fn a_statement_lapses_with_those_who_made_it() {
+    let mut lab = Lab::with_spares(3, 1, 1);
+    let contents = fill(&mut lab, &[0, 1, 2], 30);
+    let is_given = |body: &Message| matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some());
+    lab.lose = Some(Box::new(move |_, to, body| to == 1 && is_given(body)));
+    begin(&mut lab, 1, &[3, 1], 1);
+    lab.deliver();
+    lab.run(500);
+    assert_eq!(lab.node(1).outstanding().len(), 1, "the shard of 3 has said that it has everything, that of 1 has not");
+    lab.crash(3);
+    lab.lose = Some(Box::new(move |_, to, body| to == 3 && is_given(body)));
+    lab.start(3);
+    lab.run(3000);
+    assert!(!lab.node(1).is_settled(), "3 holds nothing, and the old owners are the only ones that do");
+    lab.lose = None;
+    lab.run(3000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1, 2, 3], &contents);
+}

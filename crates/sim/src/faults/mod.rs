@@ -6,6 +6,68 @@ pub use plan::{Planned, plan};
 
 use crate::network::Quality;
 
+/// A point of a view change, at a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// A coordinator asks for a lease.
+    Asked,
+    /// A member grants it.
+    Promised,
+    /// Somebody tells of the view.
+    Told,
+    /// A member adopts it.
+    Adopted,
+    /// A new owner asks an old one for its legacy.
+    Pulled,
+    /// An old owner gives some of it.
+    Given,
+    /// A new owner has got all of it.
+    HandedOver,
+    /// A node drops its legacy.
+    Settled,
+}
+
+impl Moment {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Asked,
+        Self::Promised,
+        Self::Told,
+        Self::Adopted,
+        Self::Pulled,
+        Self::Given,
+        Self::HandedOver,
+        Self::Settled,
+    ];
+}
+
+/// What an ambush does to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// It dies.
+    Crash,
+    /// It stands still.
+    Pause,
+    /// It hears nobody and nobody hears it.
+    CutOff {
+        /// Whether messages sent meanwhile come after the end of the cut.
+        hold: bool,
+    },
+}
+
+/// A fault that waits for a view change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ambush {
+    /// When it strikes.
+    pub moment: Moment,
+    /// What it does.
+    pub blow: Blow,
+    /// Whether the node at the other end of the message is struck, not the one that is at that point.
+    pub other: bool,
+    /// Microseconds from the blow to its end.
+    pub lasts: u64,
+}
+
 /// Something that befalls nodes or links. Every one that begins has one that ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -61,6 +123,8 @@ pub enum Fault {
         /// What the new view is drawn from.
         draw: u64,
     },
+    /// Something befalls who takes part in a view change, the next time that one comes to a certain point.
+    Ambush(Ambush),
     /// A wall clock jumps.
     Jump {
         /// Whose.

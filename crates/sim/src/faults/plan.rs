@@ -1,7 +1,7 @@
 //! Draws the schedule of a mix.
 
 use crate::dice::Dice;
-use crate::faults::Fault;
+use crate::faults::{Ambush, Fault};
 use crate::mix::Mix;
 use crate::network::Quality;
 use crate::shape::Shape;
@@ -47,6 +47,7 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
         Mix::Views | Mix::ViewSingle => plan.every(7 * SECOND, Plan::change_view),
         Mix::ViewFaults => {
             plan.every(5 * SECOND, Plan::change_view);
+            plan.every(5 * SECOND, Plan::ambush);
             plan.every(9 * SECOND, Plan::partition);
             plan.every(9 * SECOND, Plan::pause);
             plan.every(10 * SECOND, Plan::crash);
@@ -73,6 +74,7 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
             plan.every(9 * SECOND, Plan::jump);
             if plan.dice.chance(500) {
                 plan.every(10 * SECOND, Plan::change_view);
+                plan.every(10 * SECOND, Plan::ambush);
             }
             if plan.dice.chance(150) {
                 plan.every(30 * SECOND, Plan::lose_shard);
@@ -154,6 +156,11 @@ impl Plan<'_> {
             let by = self.node_of_all();
             self.add(again, Fault::ChangeView { by, draw });
         }
+    }
+
+    fn ambush(&mut self, at: u64) {
+        let ambush = Ambush::draw(self.dice);
+        self.add(at, Fault::Ambush(ambush));
     }
 
     fn node_of_all(&mut self) -> usize {

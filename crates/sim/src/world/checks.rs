@@ -37,10 +37,7 @@ impl World {
         self.check_spread();
         let may_crash = !self.crash_planned && self.now + 2 * SECOND < self.heal_at && self.now > 2 * SECOND;
         if self.mix.has_single_crashes_only() && may_crash && self.is_whole() {
-            self.crash_planned = true;
-            let node = self.dice.index(self.machines.len());
-            let at = self.now + self.dice.below(1_500 * MILLISECOND);
-            self.queue.push(at, Event::CrashSingle(node));
+            self.plan_single();
         }
     }
 

@@ -21,7 +21,7 @@ impl World {
         self.enact(planned.fault);
     }
 
-    fn enact(&mut self, fault: Fault) {
+    pub(super) fn enact(&mut self, fault: Fault) {
         match fault {
             Fault::Crash(node) => self.crash(node),
             Fault::Restart { node, skew_ms } => self.boot(node, skew_ms),
@@ -41,6 +41,7 @@ impl World {
                 self.hint_link(from, to, false);
                 self.hint_link(from, to, true);
             }
+            Fault::Ambush(ambush) => self.ambush = Some(ambush),
             Fault::ChangeView { by, draw } => self.ask_change(by, draw),
             Fault::Settle { from, to } => self.network.set(from, to, None),
             Fault::Jump { node, by_ms } => {

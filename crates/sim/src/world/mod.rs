@@ -1,5 +1,6 @@
 //! The world of one run: virtual time, machines, links, clients, faults, and the record of it all.
 
+mod ambush;
 mod answers;
 mod checks;
 mod clients;
@@ -24,7 +25,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::faults::{Planned, plan};
+use crate::faults::{Ambush, Planned, plan};
 use crate::history::Recorder;
 use crate::machine::Machine;
 use crate::mix::Mix;
@@ -144,6 +145,8 @@ pub struct World {
     /// Acknowledged writes that have not been seen on all replicas yet, where faults are held for ever.
     spreading: VecDeque<(u64, WriteIx)>,
     crash_planned: bool,
+    /// What waits for a view change.
+    ambush: Option<Ambush>,
     /// How far ahead any wall clock ever was.
     skew_ms_high: i64,
     /// A shard lost all memory while its clocks were set back, so that a life began below a former one, or the whole cluster
@@ -218,6 +221,7 @@ impl World {
             allowed: BTreeMap::new(),
             spreading: VecDeque::new(),
             crash_planned: false,
+            ambush: None,
             skew_ms_high: i64::MIN,
             clock_lost: false,
             views: BTreeMap::new(),
@@ -284,6 +288,7 @@ impl World {
                     self.strike(planned);
                 }
             }
+            Event::Enact(fault) => self.enact_late(fault),
             Event::ComeBack(node) => self.boot(node, None),
             Event::CrashSingle(node) => self.crash_single(node),
             Event::Sample => self.sample(),

@@ -12,6 +12,7 @@ use precede_core::wire::codec;
 use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::request::Reply;
 
+use crate::faults::Moment;
 use crate::machine::Waiting;
 use crate::queue::Event;
 use crate::trace::{letter, sketch};
@@ -161,6 +162,9 @@ impl World {
             return;
         };
         self.observe(at, to, envelope);
+        if let Some(moment) = self.moment_of(&envelope.body) {
+            self.pass(moment, at, to);
+        }
         let arrivals = self.network.send(self.now, at, to, &bytes, &mut self.dice);
         if self.trace.is_on()
             && let Some(text) = sketch(envelope)
@@ -198,16 +202,25 @@ impl World {
             NodeEvent::Superseded(life) => {
                 self.object(Rule::Sound, format!("{} believes in a later life {life:?}", letter(at)));
             }
-            NodeEvent::ViewAdopted(_) => self.note_view(at),
+            NodeEvent::ViewAdopted(_) => {
+                self.note_view(at);
+                self.pass_by_chance(Moment::Adopted, at);
+            }
             NodeEvent::Discarded { entries, .. } => {
                 if *entries > 0 {
                     self.bury(at, "discarded what it held");
                 }
             }
             // A shard of one replica may have said so and lost its memory since.
-            NodeEvent::ViewSettled(_) => self.bury(at, "dropped its legacy"),
-            NodeEvent::HandedOver { .. }
-            | NodeEvent::Recovered { .. }
+            NodeEvent::ViewSettled(_) => {
+                self.bury(at, "dropped its legacy");
+                self.pass_by_chance(Moment::Settled, at);
+            }
+            NodeEvent::HandedOver { from, .. } => {
+                let from = self.index.get(from).copied().unwrap_or(at);
+                self.pass(Moment::HandedOver, at, from);
+            }
+            NodeEvent::Recovered { .. }
             | NodeEvent::ShardMemoryLost
             | NodeEvent::SyncStarted { .. }
             | NodeEvent::SyncDone { .. }
