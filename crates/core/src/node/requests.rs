@@ -119,6 +119,10 @@ impl Node {
             self.refuse(pending.source, pending.request.context, refusal, effects);
             return;
         }
+        if self.owns(&pending.request.action) && self.has_life() && !pending.from_future {
+            // Reads too: a client may be the only one left that knows how far a former life had got (design 4.1).
+            self.clock.receive(pending.request.context.greatest());
+        }
         if pending.from_future {
             let patience = self.config.cluster.context_wait;
             pending.local_until = Some((now.monotonic + patience).min(pending.deadline));
@@ -126,7 +130,6 @@ impl Node {
         } else if self.answer_from_table(now, &mut pending, effects) {
             return;
         } else if self.owns(&pending.request.action) && self.has_life() {
-            self.clock.receive(pending.request.context.greatest());
             let (patience, forward_after) = self.patience(&pending);
             pending.local_until = Some((now.monotonic + patience).min(pending.deadline));
             pending.forward_at = forward_after.map(|after| now.monotonic + after);
