@@ -353,12 +353,8 @@ impl Node {
             }
         }
         if pass.legacy.is_some() && from != self.me {
-            let bytes = |entry: &crate::wire::message::SyncEntry| {
-                let value = entry.payload.as_ref().and_then(|payload| payload.value.as_ref());
-                entry.key.len() + value.map_or(0, |value| value.bytes.len())
-            };
             self.received.0 += chunk.entries.len() as u64;
-            self.received.1 += chunk.entries.iter().map(bytes).sum::<usize>() as u64;
+            self.received.1 += chunk.entries.iter().map(|entry| entry.entry.content_bytes()).sum::<usize>() as u64;
         }
         pass.entries += chunk.entries.len() as u64;
         pass.dropped += dropped;

@@ -14,6 +14,7 @@ mod settle;
 mod spread;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -39,6 +40,8 @@ use crate::replication::sync::Pass;
 use crate::request::acks::Acks;
 use crate::request::pending::PendingRequests;
 use crate::request::write_ids::{SeenForwards, WriteIds};
+use crate::table::Table;
+use crate::table::origins::Origins;
 use crate::time::{Instant, Now};
 use crate::view_change::change::{Change, Lease};
 use crate::wire::message::{Envelope, Message, Statement, Status};
@@ -64,6 +67,8 @@ pub struct Node {
     views: Views,
     /// What this node held as a member of former views: frozen, the only thing that it hands over for them.
     legacies: BTreeMap<ViewId, Replica>,
+    /// Short names of origins, for the tables of the replica and of the legacies: so they can share entries.
+    origins: Arc<Origins>,
     /// This run's start; none before it has met its shard.
     life: Option<Timestamp>,
     /// The newest life heard of every node.
@@ -121,7 +126,9 @@ impl Node {
         let view = config.bootstrap.clone();
         let views = Views::new(view.clone());
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ me.0);
-        let replica = view.shard_of_member(me).map(|shard| Replica::new(&config, &views, shard, random(&mut rng)));
+        let origins = Arc::<Origins>::default();
+        let table = Table::new(random(&mut rng), Arc::clone(&origins));
+        let replica = view.shard_of_member(me).map(|shard| Replica::new(&config, &views, shard, table));
         let reader = Reader::default();
         reader.follow(replica.as_ref().map(|replica| replica.shared.clone()));
         let peers = replica.iter().flat_map(|replica| &replica.members).filter(|node| **node != me);
@@ -158,6 +165,7 @@ impl Node {
             rng,
             views,
             legacies: BTreeMap::new(),
+            origins,
             life: None,
             lives: BTreeMap::new(),
             adopted: BTreeSet::from([me]),

@@ -10,7 +10,7 @@ use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, UNACKED_WRITES_MAX, WAIT
 use crate::node::Node;
 use crate::placement::view::View;
 use crate::replication::replica::Replica;
-use crate::table::entry::Entry;
+use crate::table::Bounds;
 use crate::table::value::Value;
 use crate::time::Now;
 
@@ -231,7 +231,7 @@ impl TableReport {
 }
 
 fn entries(replica: &Replica) -> Vec<(Bytes, Version, Option<Value>)> {
-    let walk = replica.table().walk(0, usize::MAX, usize::MAX, Entry::content_bytes);
+    let walk = replica.table().walk(0, Bounds::NONE, |_| true);
     let mut entries: Vec<_> = walk
         .entries
         .iter()

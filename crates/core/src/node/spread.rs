@@ -1,6 +1,7 @@
 //! How views spread, and what a node does when it adopts one (design 3.4, 11.2, 11.3).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::causality::hlc::Timestamp;
@@ -15,6 +16,7 @@ use crate::planted::{self, Planted};
 use crate::recovery::Boot;
 use crate::replication::replica::Replica;
 use crate::replication::stream::Outgoing;
+use crate::table::Table;
 use crate::time::Now;
 use crate::view_change::change::Change;
 use crate::wire::message::{Message, ViewNews};
@@ -197,7 +199,8 @@ impl Node {
         let seed = random(&mut self.rng);
         self.peers.clear();
         self.boot = None;
-        self.replica = view.shard_of_member(self.me).map(|shard| Replica::new(&self.config, &self.views, shard, seed));
+        let table = || Table::new(seed, Arc::clone(&self.origins));
+        self.replica = view.shard_of_member(self.me).map(|s| Replica::new(&self.config, &self.views, s, table()));
         self.reader.follow(self.replica.as_ref().map(|replica| replica.shared.clone()));
         let Some(replica) = &mut self.replica else {
             // It begins again outside the view, unless it has something to hand over: others may know a later life of it.

@@ -90,6 +90,18 @@ impl<'a> Claims<'a> {
     }
 }
 
+impl Claims<'_> {
+    /// Whether these lives of a view are claimed to be closed.
+    #[must_use]
+    pub fn have_closed(&self, view: &ViewId, lives: &ClosedLives) -> bool {
+        let mine = match *view == self.view {
+            true => Some(&self.closed),
+            false => self.held.iter().find(|(held, _)| held.view == *view).map(|(_, closed)| closed),
+        };
+        mine.and_then(|closed| closed.get(&lives.node)).is_some_and(|closed| closed.before >= lives.before)
+    }
+}
+
 fn by_node(closed: &[ClosedLives]) -> BTreeMap<NodeId, ClosedLives> {
     closed.iter().map(|closed| (closed.node, *closed)).collect()
 }

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-
 use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
@@ -16,11 +14,14 @@ use crate::planted::{self, Planted};
 use crate::replication::belongs;
 use crate::replication::claims::Claims;
 use crate::replication::held::HandedOver;
-use crate::replication::replica::{Incoming, Replica};
+use crate::replication::replica::Replica;
 use crate::replication::stability::Stability;
 use crate::replication::sync::{Before, Kind};
+use crate::table::Bounds;
+use crate::table::Walk;
 use crate::table::entry::Entry;
-use crate::wire::message::{Fetched, HeldReport, SyncChunk, SyncEntry, SyncPayload, SyncPull};
+use crate::wire::message::{Fetched, HeldReport, SyncChunk, SyncPull};
+use crate::wire::sync_entry::{SyncEntry, SyncPayload};
 
 impl Replica {
     /// A chunk of a sync, as its source. `views` are the node's; `owned` tells which keys, by hash, the target wants.
@@ -36,21 +37,23 @@ impl Replica {
         let stable = stability.stable();
         let theirs = Claims::new(views.current().id, &pull.have, &pull.closed, &pull.held);
         let target_has = |version: &Version| theirs.cover(version, pull.has_older);
-        let weigh = |entry: &Entry| entry.content_bytes() + 64;
         let (entries_max, bytes_max) = match pull.legacy {
             None => (self.sync_chunk_entries, SYNC_CHUNK_BYTES_TARGET),
             Some(_) => (self.sync_chunk_entries.min(HAND_OFF_CHUNK_ENTRIES_MAX), HAND_OFF_CHUNK_BYTES_TARGET),
         };
-        let walk = self.table().walk(pull.from, entries_max, bytes_max, weigh);
-        let mut entries = Vec::new();
-        for entry in walk.entries.iter().filter(|entry| owned(key_hash(entry.key()))) {
-            let version = self.table().version(entry);
+        let walk = match pull.full || !self.is_all_claimed(&theirs, pull.has_older) {
+            true => self.table().walk(pull.from, Bounds { entries_max, bytes_max }, owned),
+            false => Walk { entries: Vec::new(), next: None },
+        };
+        let mut entries = Vec::with_capacity(walk.entries.len());
+        for entry in walk.entries {
+            let version = self.table().version(&entry);
             let has = target_has(&version);
             if has && !pull.full {
                 continue;
             }
-            let payload = (!has).then(|| self.payload(entry, &version, stable));
-            entries.push(SyncEntry { key: Bytes::copy_from_slice(entry.key()), version, payload });
+            let payload = (!has).then(|| self.payload(&version, stable));
+            entries.push(SyncEntry { version, entry, payload });
         }
         let (floor, floor_at) = self.window.floor();
         SyncChunk {
@@ -71,6 +74,15 @@ impl Replica {
             floor: (floor.clone(), floor_at),
             entries,
         }
+    }
+
+    /// Whether claims cover all that this replica has ever put in its table, so that there is nothing to look for.
+    fn is_all_claimed(&self, theirs: &Claims<'_>, has_older: bool) -> bool {
+        let covered = |(origin, timestamp)| theirs.cover(&Version { timestamp, origin }, has_older);
+        has_older
+            && self.held.is_empty()
+            && self.seen.iter().all(|(origin, timestamp)| covered((*origin, timestamp)))
+            && self.lives.closed().values().all(|closed| theirs.have_closed(&self.shared.view.id, closed))
     }
 
     /// Takes a chunk of a sync, as its target; returns how many entries were dropped because a pass that names all keys
@@ -112,7 +124,7 @@ impl Replica {
         let Some(held) = self.held.get(&id) else { return 0 };
         let Some(shard) = held.view.shard_of_member(from) else { return 0 };
         let older = before.recovered && self.held.len() == 1;
-        let named: BTreeSet<&[u8]> = chunk.entries.iter().map(|entry| &entry.key[..]).collect();
+        let named = named(chunk);
         let theirs = Claims::new(id, &before.vector, &before.closed, &[]);
         let mut dropped = 0;
         for entry in self.table().range(chunk.from, chunk.next) {
@@ -131,20 +143,14 @@ impl Replica {
     pub fn take_entry(&mut self, entry: &SyncEntry) {
         let Some(payload) = &entry.payload else { return };
         let left_out = Context { stable: entry.version.timestamp, ..Context::default() };
-        self.put(Incoming {
-            version: entry.version,
-            key: &entry.key,
-            value: payload.value.as_ref().map(|value| value.as_ref()),
-            dependencies: payload.dependencies.clone().unwrap_or(left_out),
-            write_id: payload.write_id,
-        });
+        let dependencies = payload.dependencies.clone().unwrap_or(left_out);
+        self.store(entry.version, entry.entry.clone(), dependencies, payload.write_id);
     }
 
     /// An entry as a sync tells it to a target that lacks it.
-    fn payload(&self, entry: &Entry, version: &Version, stable: Timestamp) -> SyncPayload {
+    fn payload(&self, version: &Version, stable: Timestamp) -> SyncPayload {
         let write = self.window.get(version);
         SyncPayload {
-            value: entry.value().map(|value| value.to_owned()),
             dependencies: (version.timestamp > stable)
                 .then(|| write.map(|write| (*write.dependencies).clone()))
                 .flatten(),
@@ -157,8 +163,8 @@ impl Replica {
     pub fn fetch(&self, id: u64, key: &[u8], stable: Timestamp) -> Fetched {
         let entry = self.table().get(key, key_hash(key)).map(|entry| {
             let version = self.table().version(&entry);
-            let payload = Some(self.payload(&entry, &version, stable));
-            SyncEntry { key: Bytes::copy_from_slice(key), version, payload }
+            let payload = Some(self.payload(&version, stable));
+            SyncEntry { version, entry, payload }
         });
         let (floor, floor_at) = self.window.floor();
         Fetched {
@@ -189,7 +195,7 @@ impl Replica {
     }
 
     fn drop_unnamed(&self, chunk: &SyncChunk, kind: Kind, before: &Before) -> u64 {
-        let named: BTreeSet<&[u8]> = chunk.entries.iter().map(|entry| &entry.key[..]).collect();
+        let named = named(chunk);
         let theirs = Claims::new(self.shared.view.id, &before.vector, &before.closed, &before.held);
         let mut dropped = 0;
         for entry in self.table().range(chunk.from, chunk.next) {
@@ -240,4 +246,9 @@ impl Replica {
             held.on_handed_over(source.node, over, &before.vector, &before.closed);
         }
     }
+}
+
+/// The keys that a chunk names.
+fn named(chunk: &SyncChunk) -> BTreeSet<&[u8]> {
+    chunk.entries.iter().map(|entry| entry.entry.key()).collect()
 }

@@ -79,7 +79,7 @@ pub struct Incoming<'a> {
 impl Replica {
     /// An empty replica of `shard` of the current view.
     #[must_use]
-    pub fn new(config: &Config, views: &Views, shard: ShardId, seed: u64) -> Self {
+    pub fn new(config: &Config, views: &Views, shard: ShardId, table: Table) -> Self {
         let view = views.current();
         let members = view.members_of(shard);
         let visible = Visible::default().into();
@@ -88,7 +88,7 @@ impl Replica {
         Self {
             me: config.address.node_id(),
             members,
-            shared: Arc::new(Shared { view: view.clone(), shard, table: Table::new(seed), visible }),
+            shared: Arc::new(Shared { view: view.clone(), shard, table, visible }),
             origin: None,
             applied: VersionVector::default(),
             seen: VersionVector::default(),
@@ -366,17 +366,29 @@ impl Replica {
     pub(super) fn put(&mut self, write: Incoming<'_>) -> Option<Entry> {
         let Version { timestamp, origin } = write.version;
         let entry = Entry::new(write.key, timestamp, self.table().origins.intern(&origin), write.value);
-        let applied = self.table().apply(key_hash(write.key), entry.clone());
+        self.store(write.version, entry, write.dependencies, write.write_id)
+    }
+
+    /// The same of an entry that is built already, maybe by another table.
+    pub(super) fn store(
+        &mut self,
+        version: Version,
+        entry: Entry,
+        dependencies: Context,
+        write_id: Option<WriteId>,
+    ) -> Option<Entry> {
+        let Version { timestamp, origin } = version;
+        let entry = entry.with_origin(self.table().origins.intern(&origin));
+        let applied = self.table().apply(key_hash(entry.key()), entry.clone());
         if applied.stored && entry.is_tombstone() {
-            self.graveyard.insert((timestamp, Bytes::copy_from_slice(write.key)));
+            self.graveyard.insert((timestamp, Bytes::copy_from_slice(entry.key())));
         }
         if origin.view == self.shared.view.id {
             self.seen.advance(origin, timestamp);
         } else if let Some(held) = self.held.get_mut(&origin.view) {
             held.seen.advance(origin, timestamp);
         }
-        let dependencies = Arc::new(write.dependencies);
-        self.window.insert(origin, WindowWrite { entry, dependencies, write_id: write.write_id });
+        self.window.insert(origin, WindowWrite { entry, dependencies: Arc::new(dependencies), write_id });
         applied.previous
     }
 }

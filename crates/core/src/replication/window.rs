@@ -44,6 +44,8 @@ pub struct Window {
     floor: Context,
     floor_at: Timestamp,
     left: BTreeMap<Origin, Timestamp>,
+    /// The stable timestamp that it was last settled to.
+    settled: Timestamp,
 }
 
 impl Window {
@@ -77,8 +79,12 @@ impl Window {
         self.left.get(origin).copied().unwrap_or_default()
     }
 
-    /// Adds a write; a copy of one that is held already changes nothing.
+    /// Adds a write; a copy of one that is held already changes nothing, and what is stable leaves at once.
     pub fn insert(&mut self, origin: Origin, write: WindowWrite) {
+        if write.entry.timestamp() <= self.settled {
+            self.note_left(origin, write.entry.timestamp());
+            return;
+        }
         if let Entry::Vacant(place) = self.writes.entry(origin).or_default().entry(write.entry.timestamp()) {
             self.bytes += write.bytes();
             self.count += 1;
@@ -130,6 +136,7 @@ impl Window {
                 *left = (*left).max(timestamp);
             }
         }
+        self.settled = self.settled.max(stable);
         self.writes.retain(|_, writes| !writes.is_empty());
         if self.floor_at <= stable {
             self.floor = Context::default();
@@ -159,11 +166,15 @@ impl Window {
                 self.floor.merge(&write.dependencies);
             }
             self.floor_at = self.floor_at.max(timestamp);
-            let left = self.left.entry(origin).or_default();
-            *left = (*left).max(timestamp);
+            self.note_left(origin, timestamp);
             evicted += 1;
         }
         evicted
+    }
+
+    fn note_left(&mut self, origin: Origin, timestamp: Timestamp) {
+        let left = self.left.entry(origin).or_default();
+        *left = (*left).max(timestamp);
     }
 
     /// Forgets how far origins that are no more have left the window.

@@ -1,6 +1,6 @@
 //! A table entry: one allocation that holds version, key and value.
 
-use triomphe::ThinArc;
+use triomphe::{Arc, ThinArc};
 
 use crate::causality::hlc::Timestamp;
 use crate::table::origins::OriginRef;
@@ -26,6 +26,15 @@ struct Header {
 #[derive(Debug, Clone)]
 pub struct Entry(ThinArc<Header, u8>);
 
+/// Equal contents; the short name of the origin has no part in it.
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.timestamp(), self.key(), self.value()) == (other.timestamp(), other.key(), other.value())
+    }
+}
+
+impl Eq for Entry {}
+
 impl Entry {
     /// Builds an entry. The key and the content type are within the limits.
     #[must_use]
@@ -50,6 +59,19 @@ impl Entry {
             kind,
         };
         Self(ThinArc::from_header_and_slice(header, &content))
+    }
+
+    /// The same with another origin's short name. Copies only if the allocation is shared.
+    #[must_use]
+    pub fn with_origin(mut self, origin: OriginRef) -> Self {
+        let is_known = self.origin() == origin;
+        let is_set = |entry: &mut Self| {
+            entry.0.with_arc_mut(|entry| Arc::get_mut(entry).map(|entry| entry.header_mut().origin = origin).is_some())
+        };
+        if is_known || is_set(&mut self) {
+            return self;
+        }
+        Self::new(self.key(), self.timestamp(), origin, self.value())
     }
 
     /// The key.

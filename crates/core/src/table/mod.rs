@@ -5,6 +5,7 @@ pub mod origins;
 pub mod value;
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
@@ -20,14 +21,20 @@ use crate::table::origins::Origins;
 
 const STRIPE_BITS: u32 = 10;
 
+/// What an entry weighs in a walk besides its content.
+const ENTRY_BYTES: usize = 64;
+
+/// Entries that a walk may pass for each that it may bring: a few of those that are not wanted cost as much as one that is.
+const PASSED_PER_ENTRY: usize = 4;
+
 /// Key → newest version known. Stripes are cut from the key's placement hash, so a walk in hash order is the same for
 /// every node; within a stripe the hash is seeded per process.
 #[derive(Debug)]
 pub struct Table {
     stripes: Box<[RwLock<HashTable<Entry>>]>,
     hasher: FixedState,
-    /// Short names of the origins in entries.
-    pub origins: Origins,
+    /// Short names of the origins in entries, shared by all tables of the node.
+    pub origins: Arc<Origins>,
     live: AtomicU64,
     bytes: AtomicU64,
     tombstones: AtomicU64,
@@ -52,14 +59,28 @@ pub struct Walk {
     pub next: Option<u64>,
 }
 
+/// How much one part of a walk may bring, about.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Entries. A part also ends when it has passed several times as many that nobody wants.
+    pub entries_max: usize,
+    /// Bytes of keys and values, and a little for each entry.
+    pub bytes_max: usize,
+}
+
+impl Bounds {
+    /// All of it.
+    pub const NONE: Self = Self { entries_max: usize::MAX, bytes_max: usize::MAX };
+}
+
 impl Table {
     /// An empty table; `seed` guards against keys chosen to collide.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, origins: Arc<Origins>) -> Self {
         Self {
             stripes: (0..1 << STRIPE_BITS).map(|_| RwLock::new(HashTable::new())).collect(),
             hasher: FixedState::with_seed(seed),
-            origins: Origins::default(),
+            origins,
             live: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             tombstones: AtomicU64::new(0),
@@ -146,29 +167,35 @@ impl Table {
         }
     }
 
-    /// Walks the table in the order of key hashes from `from` on, up to about `entries_max` entries or `bytes_max`
-    /// bytes of content as `weigh` counts them; at least one hash is covered. What changes behind the walk is not seen.
+    /// Walks the table in the order of key hashes from `from` on, up to about as much as `bounds` say; at least one hash is
+    /// covered. Of what is passed only what `wanted` accepts, by its hash, is among the entries. What changes behind the walk
+    /// is not seen.
     #[must_use]
-    pub fn walk(&self, from: u64, entries_max: usize, bytes_max: usize, weigh: impl Fn(&Entry) -> usize) -> Walk {
+    pub fn walk(&self, from: u64, bounds: Bounds, wanted: impl Fn(u64) -> bool) -> Walk {
         let mut entries = Vec::new();
-        let mut bytes = 0usize;
+        let (mut bytes, mut passed) = (0usize, 0usize);
+        let is_full = |entries: &Vec<Entry>, bytes| entries.len() >= bounds.entries_max || bytes >= bounds.bytes_max;
         let first = stripe_of(from);
         for at in first..self.stripes.len() {
             let mut found: Vec<(u64, Entry)> = {
                 let stripe = self.stripes[at].read();
-                stripe.iter().map(|entry| (xxh3_64(entry.key()), entry.clone())).filter(|e| e.0 >= from).collect()
+                passed = passed.saturating_add(stripe.len());
+                let hashed = stripe.iter().map(|entry| (xxh3_64(entry.key()), entry));
+                let within = hashed.filter(|(hash, _)| *hash >= from && wanted(*hash));
+                within.map(|(hash, entry)| (hash, entry.clone())).collect()
             };
-            found.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
+            found.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
             let mut last = None;
             for (hash, entry) in found {
-                if last != Some(hash) && !entries.is_empty() && (entries.len() >= entries_max || bytes >= bytes_max) {
+                if last != Some(hash) && !entries.is_empty() && is_full(&entries, bytes) {
                     return Walk { entries, next: Some(hash) };
                 }
-                bytes = bytes.saturating_add(weigh(&entry));
+                bytes = bytes.saturating_add(entry.content_bytes() + ENTRY_BYTES);
                 last = Some(hash);
                 entries.push(entry);
             }
-            if at + 1 < self.stripes.len() && (entries.len() >= entries_max || bytes >= bytes_max) {
+            let enough = is_full(&entries, bytes) || passed >= bounds.entries_max.saturating_mul(PASSED_PER_ENTRY);
+            if at + 1 < self.stripes.len() && enough {
                 return Walk { entries, next: Some(((at + 1) as u64) << (u64::BITS - STRIPE_BITS)) };
             }
         }
@@ -230,6 +257,10 @@ mod tests {
         Origin { view, node: NodeId(node), start: Timestamp(1) }
     }
 
+    fn table(seed: u64) -> Table {
+        Table::new(seed, Arc::default())
+    }
+
     fn apply(table: &Table, key: &[u8], timestamp: u64, node: u64, value: Option<&[u8]>) -> bool {
         let origin = table.origins.intern(&origin(node));
         let value = value.map(|bytes| ValueRef { content_type: None, bytes });
@@ -237,14 +268,14 @@ mod tests {
     }
 
     fn contents(table: &Table) -> Vec<(Vec<u8>, Version, Option<Vec<u8>>)> {
-        let walk = table.walk(0, usize::MAX, usize::MAX, Entry::content_bytes);
+        let walk = table.walk(0, Bounds::NONE, |_| true);
         assert!(walk.next.is_none());
         walk.entries.iter().map(|e| (e.key().to_vec(), table.version(e), e.value().map(|v| v.bytes.to_vec()))).collect()
     }
 
     #[test]
     fn the_greater_version_stays() {
-        let table = Table::new(1);
+        let table = table(1);
         assert!(apply(&table, b"k", 5, 1, Some(b"a")));
         assert!(!apply(&table, b"k", 4, 9, Some(b"b")));
         assert!(!apply(&table, b"k", 5, 1, Some(b"a")));
@@ -256,13 +287,13 @@ mod tests {
 
     #[test]
     fn a_walk_in_chunks_meets_every_key_once() {
-        let table = Table::new(1);
+        let table = table(1);
         for at in 0..5000u32 {
             apply(&table, &at.to_be_bytes(), 5, 1, Some(b"value"));
         }
         let (mut from, mut met) = (Some(0), Vec::new());
         while let Some(at) = from {
-            let walk = table.walk(at, 7, usize::MAX, Entry::content_bytes);
+            let walk = table.walk(at, Bounds { entries_max: 7, ..Bounds::NONE }, |_| true);
             met.extend(walk.entries.iter().map(|entry| entry.key().to_vec()));
             from = walk.next;
         }
@@ -279,7 +310,7 @@ mod tests {
             writes in prop::collection::vec((0u8..4, 1u64..6, 0u64..3, any::<bool>()), 0..12),
             order in prop::collection::vec(any::<prop::sample::Index>(), 0..24),
         ) {
-            let (a, b) = (Table::new(1), Table::new(2));
+            let (a, b) = (table(1), table(2));
             let put = |table: &Table, &(key, timestamp, node, tombstone): &(u8, u64, u64, bool)| {
                 // A dot names one write: whether it is a delete follows from it.
                 let tombstone = tombstone && (timestamp + node) % 2 == 0;

@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use crate::id::Origin;
 
 /// Index of an origin in [`Origins`]. Means nothing outside this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OriginRef(u32);
 
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ struct Inner {
     by_origin: BTreeMap<Origin, u32>,
 }
 
-/// Every origin that this process has met. Grows by one per life of a member.
+/// Every origin that this process has met, for all its tables. Grows by one per life of a member and view.
 #[derive(Debug, Default)]
 pub struct Origins {
     inner: RwLock<Inner>,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::limits::{CONTENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::table::value::Value;
-use crate::wire::message::{Envelope, Message, SyncEntry};
+use crate::wire::message::{Envelope, Message};
 use crate::wire::request::{Action, Outcome};
 
 /// The version of the protocol between nodes; enums of it are appended to only.
@@ -46,16 +46,10 @@ pub fn decode(bytes: &[u8]) -> Result<Envelope, CodecError> {
 fn is_within_limits(message: &Message) -> bool {
     let key = |key: &Bytes| key.len() <= KEY_BYTES_MAX;
     let value = |value: &Value| value.content_type.as_ref().is_none_or(|text| text.len() <= CONTENT_TYPE_BYTES_MAX);
-    let entry = |entry: &SyncEntry| {
-        let held = entry.payload.as_ref().and_then(|payload| payload.value.as_ref());
-        key(&entry.key) && held.is_none_or(value)
-    };
     match message {
         Message::Frame(frame) => {
             frame.writes.iter().all(|write| key(&write.key) && write.value.as_ref().is_none_or(value))
         }
-        Message::SyncChunk(chunk) => chunk.entries.iter().all(entry),
-        Message::Fetched(answer) => answer.entry.as_ref().is_none_or(entry),
         Message::Fetch { key: asked, .. } => key(asked),
         Message::Forward(forward) => match &forward.request.action {
             Action::Get { key: asked } | Action::Delete { key: asked } => key(asked),
@@ -77,6 +71,9 @@ fn is_within_limits(message: &Message) -> bool {
         | Message::Status(_)
         | Message::Gossip { .. }
         | Message::SyncPull(_)
+        // Their entries are checked as they are built.
+        | Message::SyncChunk(_)
+        | Message::Fetched(_)
         | Message::Swim(_)
         | Message::Superseded { .. }
         | Message::ViewAsk

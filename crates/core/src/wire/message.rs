@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
-use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
 use crate::id::{Life, NodeId, Origin, ShardId, ViewId};
 use crate::placement::view::ViewRecord;
 use crate::table::value::Value;
 use crate::time::WallTime;
 use crate::wire::request::{Reply, Request};
+use crate::wire::sync_entry::SyncEntry;
 
 /// What every message carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -311,28 +311,6 @@ pub struct SyncPull {
     pub has_older: bool,
     /// Where the chunk begins, in the order of the table's walk.
     pub from: u64,
-}
-
-/// One entry of a sync.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SyncEntry {
-    /// The key.
-    pub key: Bytes,
-    /// The version.
-    pub version: Version,
-    /// The value or the tombstone; none if the target has it and only the name is told.
-    pub payload: Option<SyncPayload>,
-}
-
-/// What a sync tells of an entry that the target lacks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SyncPayload {
-    /// The value, or none for a tombstone.
-    pub value: Option<Value>,
-    /// The dependencies, as long as it has any.
-    pub dependencies: Option<Context>,
-    /// The write id, as long as it is known.
-    pub write_id: Option<WriteId>,
 }
 
 /// A chunk of a sync: every key whose place in the walk is in `from..next` (to the end if none).

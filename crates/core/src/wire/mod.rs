@@ -3,3 +3,4 @@
 pub mod codec;
 pub mod message;
 pub mod request;
+pub mod sync_entry;

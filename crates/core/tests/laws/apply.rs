@@ -1,7 +1,7 @@
 //! Applying is keep-the-greater: a replica that hears streams in pieces, in any order and again and again, holds in the end
 //! what one holds that heard them in order and once (design 8.2).
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use precede_core::causality::context::Context;
@@ -13,8 +13,8 @@ use precede_core::id::{Address, NodeId, Origin};
 use precede_core::placement::view::View;
 use precede_core::placement::views::Views;
 use precede_core::replication::replica::Replica;
-use precede_core::table::entry::Entry;
 use precede_core::table::value::Value;
+use precede_core::table::{Bounds, Table};
 use precede_core::wire::message::{Frame, StreamWrite};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn replica(seed: u64) -> (Replica, Vec<NodeId>) {
     let shard = &VIEW.shards()[0];
     let config = Config::new(shard.replicas[0].clone(), VIEW.clone(), seed);
     let peers = shard.replicas[1..].iter().map(Address::node_id).collect();
-    (Replica::new(&config, &Views::new(VIEW.clone()), shard.id, seed), peers)
+    (Replica::new(&config, &Views::new(VIEW.clone()), shard.id, Table::new(seed, Arc::default())), peers)
 }
 
 /// A write of a stream: which key, how much later than the one before, and whether it deletes.
@@ -63,7 +63,7 @@ fn frames(node: NodeId, steps: &[Step], cuts: usize) -> Vec<Frame> {
 
 fn contents(replica: &Replica) -> Vec<(Vec<u8>, Version, Option<Vec<u8>>)> {
     let table = replica.table();
-    let walk = table.walk(0, usize::MAX, usize::MAX, Entry::content_bytes);
+    let walk = table.walk(0, Bounds::NONE, |_| true);
     let entries = walk.entries.iter();
     entries.map(|e| (e.key().to_vec(), table.version(e), e.value().map(|value| value.bytes.to_vec()))).collect()
 }

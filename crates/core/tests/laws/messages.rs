@@ -5,15 +5,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use precede_core::id::{Address, Life, ShardId};
 use precede_core::placement::view::{Shard, ViewRecord};
+use precede_core::table::entry::Entry;
+use precede_core::table::origins::OriginRef;
 use precede_core::table::value::Value;
 use precede_core::time::WallTime;
 use precede_core::wire::message::{
     Ack, ClosedLives, Envelope, Fetched, FormerReport, Forward, Frame, HeldReport, Message, Prepared, Statement,
-    Status, StreamWrite, SyncChunk, SyncEntry, SyncPayload, SyncPull, ViewNews, WriteId,
+    Status, StreamWrite, SyncChunk, SyncPull, ViewNews, WriteId,
 };
 use precede_core::wire::request::{
     Action, Move, Outcome, Refusal, Reply, Request, ViewChange, ViewChanged, WriteConcern,
 };
+use precede_core::wire::sync_entry::{SyncEntry, SyncPayload};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
@@ -148,9 +151,14 @@ fn former_report() -> impl Strategy<Value = FormerReport> {
 }
 
 fn sync_entry() -> impl Strategy<Value = SyncEntry> {
-    let payload = (of(value()), of(any_context()), of(write_id()))
-        .prop_map(|(value, dependencies, write_id)| SyncPayload { value, dependencies, write_id });
-    (bytes(), any_version(), of(payload)).prop_map(|(key, version, payload)| SyncEntry { key, version, payload })
+    let payload = (of(any_context()), of(write_id()));
+    let payload = payload.prop_map(|(dependencies, write_id)| SyncPayload { dependencies, write_id });
+    (bytes(), any_version(), of((of(value()), payload))).prop_map(|(key, version, told)| {
+        let (value, payload) = told.map_or((None, None), |(value, payload)| (value, Some(payload)));
+        let value = value.as_ref().map(Value::as_ref);
+        let entry = Entry::new(&key, version.timestamp, OriginRef::default(), value);
+        SyncEntry { version, entry, payload }
+    })
 }
 
 fn fetched() -> impl Strategy<Value = Fetched> {

@@ -220,7 +220,7 @@ impl Names {
             Message::Fetched(answer) => {
                 let entry = answer.entry.as_ref().and_then(|entry| Some((entry, entry.payload.as_ref()?)));
                 let what = entry
-                    .map(|(entry, payload)| self.write(&entry.key, entry.version.timestamp, payload.value.as_ref()));
+                    .map(|(entry, payload)| self.told(entry));
                 format!("fetched {}", what.unwrap_or("nothing".to_owned()))
             }
         };
@@ -232,11 +232,11 @@ impl Names {
         for entry in &chunk.entries {
             entries.push(match &entry.payload {
                 Some(payload) => {
-                    let what = self.write(&entry.key, entry.version.timestamp, payload.value.as_ref());
+                    let what = self.told(entry);
                     let after = payload.dependencies.as_ref().map(|context| self.context(context));
                     after.map_or(what.clone(), |after| format!("{what} after {after}"))
                 }
-                None => format!("{} as you have it", text(&entry.key)),
+                None => format!("{} as you have it", text(entry.entry.key())),
             });
         }
         let entries = if entries.is_empty() { "nothing".to_owned() } else { entries.join(", ") };

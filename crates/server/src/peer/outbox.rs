@@ -166,9 +166,8 @@ fn weight(message: &Message) -> usize {
         }
         Message::SyncChunk(chunk) => {
             let entry = chunk.entries.iter().map(|entry| {
-                let payload = entry.payload.as_ref();
-                let value = payload.and_then(|payload| payload.value.as_ref()).map_or(0, |value| value.bytes.len());
-                128 + entry.key.len() + value + payload.and_then(|p| p.dependencies.as_ref()).map_or(0, context)
+                let dependencies = entry.payload.as_ref().and_then(|payload| payload.dependencies.as_ref());
+                128 + entry.entry.content_bytes() + dependencies.map_or(0, context)
             });
             entry.sum()
         }
@@ -196,9 +195,7 @@ fn weight(message: &Message) -> usize {
         Message::Prepared(answer) => 24 * (answer.former.len() + answer.settled.len()),
         Message::Fetch { key, .. } => key.len(),
         Message::Fetched(answer) => {
-            let payload = answer.entry.as_ref().and_then(|entry| entry.payload.as_ref());
-            payload.and_then(|payload| payload.value.as_ref()).map_or(0, |value| value.bytes.len())
-                + 64 * answer.vector.len()
+            answer.entry.as_ref().map_or(0, |entry| entry.entry.content_bytes()) + 64 * answer.vector.len()
         }
         Message::ViewAsk | Message::Prepare { .. } | Message::Release { .. } => 0,
         Message::Hello { .. } | Message::Welcome { .. } | Message::Superseded { .. } => 0,

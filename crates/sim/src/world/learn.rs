@@ -95,9 +95,11 @@ impl World {
             }
             Message::SyncChunk(chunk) => {
                 for entry in &chunk.entries {
-                    let Some(payload) = &entry.payload else { continue };
-                    let value = payload.value.as_ref().map(|value| &*value.bytes);
-                    if let Some(key) = self.oracle.key_number(&entry.key) {
+                    if entry.payload.is_none() {
+                        continue;
+                    }
+                    let value = entry.entry.value().map(|value| value.bytes);
+                    if let Some(key) = self.oracle.key_number(entry.entry.key()) {
                         self.learn(Sighting { version: entry.version, key, value, issue: None });
                     }
                 }
@@ -113,10 +115,10 @@ impl World {
             }
             Message::Fetched(answer) => {
                 if let Some(entry) = &answer.entry
-                    && let Some(payload) = &entry.payload
-                    && let Some(key) = self.oracle.key_number(&entry.key)
+                    && entry.payload.is_some()
+                    && let Some(key) = self.oracle.key_number(entry.entry.key())
                 {
-                    let value = payload.value.as_ref().map(|value| &*value.bytes);
+                    let value = entry.entry.value().map(|value| value.bytes);
                     self.learn(Sighting { version: entry.version, key, value, issue: None });
                 }
             }
