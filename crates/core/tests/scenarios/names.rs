@@ -15,6 +15,7 @@ use precede_core::node::NodeReport;
 use precede_core::table::value::Value;
 use precede_core::wire::message::{Envelope, Message, SyncChunk};
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply};
+use precede_core::wire::sync_entry::SyncEntry;
 
 /// The names given so far.
 #[derive(Default)]
@@ -160,6 +161,11 @@ impl Names {
         }
     }
 
+    fn told(&mut self, entry: &SyncEntry) -> String {
+        let value = entry.entry.value().map(|value| value.to_owned());
+        self.write(entry.entry.key(), entry.version.timestamp, value.as_ref())
+    }
+
     /// A message in a few words; none for a heartbeat that carries no write.
     pub(crate) fn message(&mut self, envelope: &Envelope) -> Option<String> {
         let text = match &envelope.body {
@@ -219,8 +225,7 @@ impl Names {
             Message::Fetch { view, key, .. } => format!("fetch {} of view {}", text(key), view.epoch),
             Message::Fetched(answer) => {
                 let entry = answer.entry.as_ref().and_then(|entry| Some((entry, entry.payload.as_ref()?)));
-                let what = entry
-                    .map(|(entry, payload)| self.told(entry));
+                let what = entry.map(|(entry, _)| self.told(entry));
                 format!("fetched {}", what.unwrap_or("nothing".to_owned()))
             }
         };
