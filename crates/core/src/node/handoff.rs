@@ -1,16 +1,20 @@
 //! The hand-off of former views: passes over legacies, and single keys for reads that cannot wait (design 11.4, 11.5).
 
+use bytes::Bytes;
+
 use crate::causality::hlc::Timestamp;
 use crate::effect::Effects;
-use crate::id::{Life, NodeId, ShardId, ViewId};
+use crate::id::{Life, NodeId, ViewId};
 use crate::node::{Node, random};
 use crate::placement::hash::key_hash;
 use crate::placement::views::Place;
-use crate::replication::claims::Fetched;
+use crate::planted::{self, Planted};
+use crate::replication::held::Held;
 use crate::replication::sync::{Kind, Pass};
 use crate::request::pending::Pending;
 use crate::time::{Instant, Now};
 use crate::wire::message::{self, Message, SyncChunk, SyncPull};
+use crate::wire::request::Action;
 
 impl Node {
     /// Whether what an old member held is known to be lost: it was not reached, or has started again since.
@@ -64,7 +68,7 @@ impl Node {
     pub(super) fn begin_hand_off(&mut self, now: Now, legacy: ViewId, source: Life, kind: Kind, effects: &mut Effects) {
         let Some(held) = self.replica.as_ref().and_then(|replica| replica.held.get(&legacy)) else { return };
         let covered = held.view.shard_of_member(source.node).map(|shard| held.covered(shard)).unwrap_or_default();
-        let was_touched = held.touched;
+        let was_touched = held.view.shard_of_member(source.node).is_some_and(|shard| held.touched.contains(&shard));
         let id = random(&mut self.rng);
         let pass = Pass::new(id, source, kind, Some(legacy), covered, now.monotonic);
         self.pass = Some(Pass { was_touched, ..pass });
@@ -105,20 +109,65 @@ impl Node {
     }
 
     /// Whether everything that this replica needs to answer for a key is here, apart from the context: the key as it was
-    /// handed over. What this node holds itself is looked up at once.
-    pub(super) fn has_key(&mut self, hash: u64, pending: &mut Pending) -> bool {
-        loop {
-            let Some(replica) = &mut self.replica else { return false };
-            let Some(view) = replica.lacks(hash, &pending.fetched) else { return true };
-            let Some(key) = pending.request.action.key() else { return false };
-            let shard = replica.held.get(&view).map(|held| held.view.shard_of_hash(hash).id);
-            let own = self.legacies.get(&view).filter(|legacy| legacy.recovered && Some(legacy.shared.shard) == shard);
-            let Some(legacy) = own else { return false };
-            let answer = legacy.fetch(0, key, self.stability.stable());
-            replica.on_fetched(&answer);
-            pending.note_fetched(&answer);
-            self.progress = true;
+    /// handed over, and, if that is nothing, the word of those who may have it.
+    pub(super) fn has_key(&mut self, key: &Bytes, pending: &mut Pending) -> bool {
+        let hash = key_hash(key);
+        self.look_up(hash, key, pending);
+        let Some(replica) = &self.replica else { return false };
+        if replica.lacks(hash, &pending.fetched).is_some() {
+            return false;
         }
+        // A put is taken whatever is there.
+        let is_put = matches!(pending.request.action, Action::Put { .. });
+        is_put
+            || replica.held.is_empty()
+            || replica.shown(key, self.stability.stable(), &pending.fetched).is_visible()
+            || replica.held.keys().all(|id| self.is_absent(*id, hash, pending))
+            || planted::is(Planted::AbsentInTransit)
+    }
+
+    /// What this node holds itself is looked up at once.
+    fn look_up(&self, hash: u64, key: &[u8], pending: &mut Pending) {
+        let Some(replica) = &self.replica else { return };
+        for (id, held) in &replica.held {
+            let shard = held.view.shard_of_hash(hash).id;
+            let own = self.legacies.get(id).filter(|legacy| legacy.recovered && legacy.shared.shard == shard);
+            if let Some(legacy) = own
+                && !held.done.contains_key(&self.me)
+                && pending.fetched.from(*id, self.me).is_none()
+            {
+                pending.fetched.hear(self.me, legacy.fetch(0, key, self.stability.stable()));
+            }
+        }
+    }
+
+    /// What an old member has to say of a key of a former view: it has said it, or it can say nothing of use, since it has
+    /// lost it.
+    fn word(&self, id: ViewId, node: NodeId, pending: &Pending) -> Word {
+        let held = self.replica.as_ref().and_then(|replica| replica.held.get(&id));
+        let done = held.and_then(|held| held.done.get(&node)).map(|over| over.recovered);
+        let fetched = pending.fetched.from(id, node).map(|fetched| fetched.answer.recovered);
+        match done.or(fetched) {
+            Some(true) => Word::Heard,
+            Some(false) => Word::Lost,
+            None if self.views.current().wrote_off(node) || self.is_gone(node) => Word::Lost,
+            None => Word::Awaited,
+        }
+    }
+
+    /// Whether a key that was found nowhere so far is absent (design 11.4): every old member of its former shard has been
+    /// heard that can be. One that does not answer is not waited for, if all others were heard: what two have acknowledged one
+    /// of those has.
+    fn is_absent(&self, id: ViewId, hash: u64, pending: &Pending) -> bool {
+        let Some(held) = self.replica.as_ref().and_then(|replica| replica.held.get(&id)) else { return true };
+        if held.complete {
+            return true;
+        }
+        let members = held.view.members_of(held.view.shard_of_hash(hash).id);
+        let words: Vec<(NodeId, Word)> = members.iter().map(|node| (*node, self.word(id, *node, pending))).collect();
+        let unheard = words.iter().filter(|(_, word)| *word != Word::Heard).count();
+        let is_silent = |node: &NodeId| pending.silent.contains(node) || !self.is_up(*node);
+        words.iter().all(|(node, word)| *word != Word::Awaited || (unheard == 1 && is_silent(node)))
     }
 
     /// Asks the next old owner for the key of a request.
@@ -126,13 +175,16 @@ impl Node {
         let (Some(name), None) = (pending.request.action.key().cloned(), pending.fetching) else { return };
         let Some(replica) = &self.replica else { return };
         let hash = key_hash(&name);
-        let old_owners = |(id, former, shard): (ViewId, &crate::placement::view::View, ShardId)| {
-            former.members_of(shard).into_iter().map(move |node| (id, node)).collect::<Vec<_>>()
+        let old_owners = |(id, held): (&ViewId, &Held)| {
+            let id = *id;
+            let members = held.view.members_of(held.view.shard_of_hash(hash).id);
+            members.into_iter().map(move |node| (id, node)).collect::<Vec<_>>()
         };
-        let former = replica.held.iter().map(|(id, held)| (*id, &held.view, held.view.shard_of_hash(hash).id));
-        let candidates: Vec<(ViewId, NodeId)> = former
+        let candidates: Vec<(ViewId, NodeId)> = replica
+            .held
+            .iter()
             .flat_map(old_owners)
-            .filter(|(_, node)| *node != self.me && !self.views.current().wrote_off(*node) && !self.is_gone(*node))
+            .filter(|(id, node)| *node != self.me && self.word(*id, *node, pending) == Word::Awaited)
             .collect();
         let lacks = replica.lacks(hash, &pending.fetched);
         let rank = |(id, node): &(ViewId, NodeId)| {
@@ -142,7 +194,7 @@ impl Node {
         let fresh =
             candidates.iter().filter(|candidate| !pending.fetch_tried.contains(candidate)).min_by_key(|c| rank(c));
         let Some(&(view, node)) = fresh else {
-            // All were asked; some may have more to tell a little later.
+            // All were asked; some may have adopted the view a little later.
             if !candidates.is_empty() {
                 pending.fetch_tried.clear();
                 pending.fetching = Some(now.monotonic + self.config.cluster.heartbeat);
@@ -154,6 +206,16 @@ impl Node {
         pending.fetch_tried.push((view, node));
         pending.fetching = Some(now.monotonic + self.config.cluster.heartbeat * 2);
         self.send(node, Message::Fetch { id, view, key: name }, effects);
+    }
+
+    /// Notes that the old owner that was asked last has not answered in time.
+    pub(super) fn give_up_fetch(now: Now, pending: &mut Pending) -> bool {
+        if pending.fetching.is_none_or(|at| at > now.monotonic) {
+            return false;
+        }
+        pending.fetching = None;
+        pending.silent.extend(pending.fetch_tried.last().map(|(_, node)| *node));
+        true
     }
 
     /// A new owner asks for one key.
@@ -180,17 +242,13 @@ impl Node {
     }
 
     /// An old owner answers.
-    pub(super) fn on_fetched(&mut self, now: Now, answer: &message::Fetched, effects: &mut Effects) {
+    pub(super) fn on_fetched(&mut self, now: Now, from: NodeId, answer: message::Fetched, effects: &mut Effects) {
         let Some(key) = self.fetches.remove(&answer.id) else { return };
-        let Some(replica) = &mut self.replica else { return };
-        if !replica.held.contains_key(&answer.view) {
-            return;
-        }
-        replica.on_fetched(answer);
-        self.progress = true;
         if let Some(pending) = self.pending.get_mut(key) {
-            pending.note_fetched(answer);
-            pending.fetching = None;
+            if pending.fetch_tried.last() == Some(&(answer.view, from)) {
+                pending.fetching = None;
+            }
+            pending.fetched.hear(from, answer);
         }
         self.run_one(now, key, effects);
     }
@@ -210,15 +268,13 @@ impl Node {
     }
 }
 
-impl Pending {
-    /// What an old owner said counts for this request.
-    fn note_fetched(&mut self, answer: &message::Fetched) {
-        let news = Fetched::new(answer);
-        match self.fetched.get_mut(&answer.view) {
-            Some(known) => known.merge(&news),
-            None => {
-                self.fetched.insert(answer.view, news);
-            }
-        }
-    }
+/// What an old member has said of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// What it has of it.
+    Heard,
+    /// Nothing, and nothing will come: it has lost its memory, or is not waited for.
+    Lost,
+    /// Nothing yet.
+    Awaited,
 }

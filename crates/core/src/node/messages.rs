@@ -9,6 +9,7 @@ use crate::node::recover::MISMATCHES;
 use crate::planted::{self, Planted};
 use crate::replication::lives::Standing;
 use crate::replication::stream::Outgoing;
+use crate::replication::sync::Kind;
 use crate::time::Now;
 use crate::wire::message::{Ack, Envelope, Frame, Message, Status, SyncChunk, SyncPull};
 
@@ -74,7 +75,7 @@ impl Node {
             Message::Prepared(answer) => self.on_prepared(now, from, view, answer, effects),
             Message::Release { change } => self.on_release(from, change),
             Message::Fetch { id, view, key } => self.on_fetch(now, from, id, view, &key, effects),
-            Message::Fetched(answer) => self.on_fetched(now, &answer, effects),
+            Message::Fetched(answer) => self.on_fetched(now, from, *answer, effects),
         }
     }
 
@@ -213,7 +214,8 @@ impl Node {
             return;
         }
         let (Some(_), Some(peer)) = (replica.origin, self.peers.get_mut(&from)) else { return };
-        let ack = replica.on_frame(frame);
+        let full = self.pass.as_ref().filter(|pass| pass.kind == Kind::Full && pass.legacy.is_none());
+        let ack = replica.on_frame(frame, full.and_then(|pass| pass.first.as_ref()));
         for write in &frame.writes {
             if let Some(id) = write.write_id {
                 let version = crate::causality::version::Version { timestamp: write.timestamp, origin: frame.origin };

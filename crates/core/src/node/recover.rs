@@ -218,7 +218,9 @@ impl Node {
         let Some(replica) = &self.replica else { return };
         let Some(start) = replica.lives.newest(node) else { return };
         let id = random(&mut self.rng);
-        self.pass = Some(Pass::new(id, Life { node, start }, kind, None, replica.covered, now.monotonic));
+        let was_touched = replica.held.values().any(|held| !held.touched.is_empty());
+        let pass = Pass::new(id, Life { node, start }, kind, None, replica.covered, now.monotonic);
+        self.pass = Some(Pass { was_touched, ..pass });
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.behind_since = None;
             peer.gap_since = None;
@@ -257,7 +259,7 @@ impl Node {
             Some(id) => {
                 replica.held.len() == 1
                     && replica.held.get(&id).is_some_and(|held| {
-                        held.view.shard_of_member(pass.source.node).is_some_and(|shard| held.has_bulk(shard))
+                        held.view.shard_of_member(pass.source.node).is_some_and(|shard| held.has_recovered(shard))
                     })
             }
         };
@@ -294,7 +296,8 @@ impl Node {
         let Some(before) = &pass.first else { return };
         self.write_ids.on_synced(self.clock.last());
         if let Some(legacy) = pass.legacy {
-            if pass.kind == Kind::Missing && before.recovered && horizon > pass.covered_at_start && pass.was_touched {
+            let lags = before.recovered && horizon > pass.covered_at_start && pass.was_touched;
+            if pass.kind == Kind::Missing && lags {
                 // Tombstones are gone there that this replica may never have had, nor what it has got so far.
                 self.begin_hand_off(now, legacy, pass.source, Kind::Full, effects);
                 return;
@@ -305,8 +308,8 @@ impl Node {
             self.seek_recovery(now, effects);
             return;
         }
-        if self.views.is_settled() && pass.kind == Kind::Missing && horizon > pass.covered_at_start && before.recovered
-        {
+        let differs = self.views.is_settled() || pass.was_touched;
+        if differs && pass.kind == Kind::Missing && horizon > pass.covered_at_start && before.recovered {
             // Tombstones that this replica may never have had are gone at the source: absence must be named.
             self.begin_pass(now, pass.source.node, Kind::Full, effects);
             return;

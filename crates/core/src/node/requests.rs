@@ -1,5 +1,6 @@
 //! Requests that this node serves itself (design 7.2 to 7.5).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,10 +17,10 @@ use crate::placement::hash::key_hash;
 use crate::placement::views::Place;
 use crate::planted::{self, Planted};
 use crate::replication::claims::Fetches;
+use crate::replication::reading::Shown;
 use crate::replication::replica::Incoming;
 use crate::request::acks::Unacked;
 use crate::request::pending::{Pending, Source};
-use crate::table::entry::Entry;
 use crate::table::value::Value;
 use crate::time::{Instant, Now};
 use crate::wire::message::{Forward, Message, WriteId};
@@ -56,6 +57,7 @@ impl Node {
             (pending.local_until, pending.fetching) = (None, None);
             pending.fetched.clear();
             pending.fetch_tried.clear();
+            pending.silent.clear();
             pending.tried.clear();
             let owned = self.owns(&pending.request.action);
             match pending.source {
@@ -210,7 +212,9 @@ impl Node {
             return false;
         }
         let hash = pending.request.action.key().map_or(0, |key| key_hash(key));
-        if pending.request.action.key().is_some() && !self.has_key(hash, pending) {
+        if let Some(key) = pending.request.action.key().cloned()
+            && !self.has_key(&key, pending)
+        {
             return false;
         }
         let Some(replica) = &self.replica else { return false };
@@ -223,7 +227,7 @@ impl Node {
                 true
             }
             Action::Get { key } if self.may_read(now, &pending.request.context, satisfied) => {
-                let reply = self.read(key, &pending.request.context);
+                let reply = self.read(key, &pending.request.context, &pending.fetched);
                 self.answer(pending.source, reply, effects);
                 true
             }
@@ -247,34 +251,17 @@ impl Node {
         satisfied && context.view.is_none_or(|view| view <= self.views.current().id) && (replica.recovered || alone())
     }
 
-    fn read(&self, key: &Bytes, asked: &Context) -> Reply {
+    fn read(&self, key: &Bytes, asked: &Context, fetched: &Fetches) -> Reply {
         let replica = self.replica.as_ref().expect("a read is served by a replica");
         let mut context = asked.clone();
-        let held = replica.table().get(key, key_hash(key));
-        let version = self.reveal(held.as_ref(), &mut context);
-        let outcome = match held.as_ref().and_then(Entry::value) {
+        let shown = replica.shown(key, self.stability.stable(), fetched);
+        let version = reveal(&shown, &mut context);
+        let outcome = match shown.entry.as_ref().and_then(|(_, entry)| entry.value()) {
             Some(value) => Outcome::Found(value.to_owned()),
             None => Outcome::Absent,
         };
         let lost = replica.names_lost(asked);
         Reply { lost, ..self.reply(outcome, context, version) }
-    }
-
-    /// Adds to a context what an answer reveals: the version, with its dependencies, or how far absence reaches.
-    fn reveal(&self, held: Option<&Entry>, context: &mut Context) -> Option<Version> {
-        let replica = self.replica.as_ref()?;
-        match held {
-            Some(entry) => {
-                let version = replica.table().version(entry);
-                context.merge(&replica.dependencies(&version, self.stability.stable()));
-                context.add(&version);
-                Some(version)
-            }
-            None => {
-                context.leave_out(replica.horizon);
-                None
-            }
-        }
     }
 
     /// Takes a write, or says why not. `satisfied`: whether the table shows all that the context needs.
@@ -303,10 +290,10 @@ impl Node {
             return;
         }
         let mut context = asked.clone();
-        let held = replica.table().get(key, key_hash(key));
-        let visible = held.as_ref().is_some_and(|entry| !entry.is_tombstone());
+        let shown = replica.shown(key, self.stability.stable(), &pending.fetched);
+        let visible = shown.is_visible();
         let lost = replica.names_lost(asked);
-        let revealed = self.reveal(held.as_ref(), &mut context);
+        let revealed = reveal(&shown, &mut context);
         if value.is_none() && planted::is(Planted::DeleteRevealsNothing) {
             context = asked.clone();
         }
@@ -351,7 +338,7 @@ impl Node {
         let explicit = pending.request.concern.is_some();
         let wanted = pending.request.concern.map_or(2.min(replicas), |concern| concern.count(replicas));
         let until = (now.monotonic + self.config.cluster.ack_timeout).min(pending.deadline);
-        let holders = std::collections::BTreeSet::new();
+        let holders = BTreeSet::new();
         let write = Unacked { source: pending.source, reply, wanted, explicit, until, holders };
         if wanted <= 1 || self.acks.len() >= UNACKED_WRITES_MAX {
             self.answer_write(write, effects);
@@ -455,6 +442,17 @@ impl Node {
     }
 }
 
+/// Adds to a context what an answer reveals: the version, with its dependencies, or how far absence reaches.
+fn reveal(shown: &Shown, context: &mut Context) -> Option<Version> {
+    let Some((version, _)) = &shown.entry else {
+        context.leave_out(shown.horizon);
+        return None;
+    };
+    context.merge(&shown.dependencies);
+    context.add(version);
+    Some(*version)
+}
+
 fn pending(source: Source, request: Request, deadline: Instant, write_id: Option<WriteId>) -> Pending {
     Pending {
         source,
@@ -471,8 +469,9 @@ fn pending(source: Source, request: Request, deadline: Instant, write_id: Option
         from_future: false,
         refused: None,
         unknown: false,
-        fetched: Fetches::new(),
+        fetched: Fetches::default(),
         fetch_tried: Vec::new(),
         fetching: None,
+        silent: BTreeSet::new(),
     }
 }

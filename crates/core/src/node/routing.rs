@@ -75,8 +75,8 @@ impl Node {
             self.refuse(pending.source, pending.request.context, refusal, effects);
             return None;
         }
-        if pending.fetching.is_some_and(|at| at <= now.monotonic) {
-            pending.fetching = None;
+        if Self::give_up_fetch(now, &mut pending) && self.answer_from_table(now, &mut pending, effects) {
+            return None;
         }
         if pending.local_until.is_some() && !self.views.is_settled() {
             self.fetch_next(now, key, &mut pending, effects);

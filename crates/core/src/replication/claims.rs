@@ -10,53 +10,74 @@ use crate::id::{NodeId, Origin, ViewId};
 use crate::replication::is_closed;
 use crate::wire::message::{self, ClosedLives, HeldReport};
 
-/// What an old owner said when it gave one key: its claims hold for that key.
+/// What an old owner said of one key. Its claims hold for that key: of what they cover, it had this entry or a lesser one.
 #[derive(Debug, Clone)]
 pub struct Fetched {
-    /// The old owner's vector.
-    pub vector: VersionVector,
-    /// Lives closed under that view.
-    pub closed: BTreeMap<NodeId, ClosedLives>,
-    /// The old owner had everything at or below it.
-    pub covered: Timestamp,
-    /// Whether it was recovered: only then absence means something.
-    pub recovered: bool,
+    /// Who said it.
+    pub from: NodeId,
+    /// What it said.
+    pub answer: message::Fetched,
+    closed: BTreeMap<NodeId, ClosedLives>,
 }
 
-/// What was fetched for one request, by former view.
-pub type Fetches = BTreeMap<ViewId, Fetched>;
-
 impl Fetched {
-    /// The claims of an answer.
+    /// Whether the old owner reflects a write of the key. `older`: whether it does so for views before its own.
     #[must_use]
-    pub fn new(answer: &message::Fetched) -> Self {
-        let closed = by_node(&answer.closed);
-        let (covered, recovered) = (answer.covered, answer.recovered);
-        Self {
-            vector: answer.vector.clone(),
-            closed: if recovered { closed } else { BTreeMap::new() },
-            covered,
-            recovered,
+    pub fn covers(&self, version: &Version, older: bool) -> bool {
+        let (view, origin) = (self.answer.view, &version.origin);
+        match origin.view == view {
+            true => self.answer.vector.covers(version) || is_closed(&self.closed, origin),
+            false => older && self.answer.recovered && origin.view < view,
         }
     }
+}
 
-    /// Adds what another old owner said of the same key.
-    pub fn merge(&mut self, other: &Self) {
-        self.vector.merge(&other.vector);
-        for (node, closed) in &other.closed {
-            let known = self.closed.entry(*node).or_insert(*closed);
-            if closed.before > known.before {
-                *known = *closed;
-            }
-        }
-        self.covered = self.covered.max(other.covered);
-        self.recovered |= other.recovered;
+/// What old owners said of the key of one request. It counts for that request and leaves nothing in the table: there only
+/// complete passes earn claims.
+#[derive(Debug, Clone, Default)]
+pub struct Fetches(Vec<Fetched>);
+
+impl Fetches {
+    /// Takes note of an answer.
+    pub fn hear(&mut self, from: NodeId, answer: message::Fetched) {
+        self.0.retain(|known| (known.from, known.answer.view) != (from, answer.view));
+        let closed = if answer.recovered { by_node(&answer.closed) } else { BTreeMap::new() };
+        self.0.push(Fetched { from, answer, closed });
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What owners under one former view said.
+    pub fn of(&self, view: ViewId) -> impl Iterator<Item = &Fetched> {
+        self.0.iter().filter(move |fetched| fetched.answer.view == view)
+    }
+
+    /// What one of them said.
+    #[must_use]
+    pub fn from(&self, view: ViewId, node: NodeId) -> Option<&Fetched> {
+        self.of(view).find(|fetched| fetched.from == node)
+    }
+
+    /// Whether one of them had recovered: only then absence means something.
+    #[must_use]
+    pub fn are_recovered(&self, view: ViewId) -> bool {
+        self.of(view).any(|fetched| fetched.answer.recovered)
+    }
+
+    /// One of them had everything at or below it.
+    #[must_use]
+    pub fn covered(&self, view: ViewId) -> Timestamp {
+        self.of(view).map(|fetched| fetched.answer.covered).max().unwrap_or_default()
     }
 
     /// Whether an entry of a context is satisfied for the key.
     #[must_use]
-    pub fn covers(&self, origin: &Origin, timestamp: Timestamp) -> bool {
-        self.vector.get(origin) >= timestamp || is_closed(&self.closed, origin)
+    pub fn satisfy(&self, view: ViewId, origin: &Origin, timestamp: Timestamp) -> bool {
+        self.of(view)
+            .any(|fetched| fetched.answer.vector.get(origin) >= timestamp || is_closed(&fetched.closed, origin))
     }
 }
 

@@ -37,8 +37,8 @@ pub struct Held {
     pub done: BTreeMap<NodeId, HandedOver>,
     /// Whether everybody has handed over who has something: then what is not here is nowhere.
     pub complete: bool,
-    /// Whether anything was put in the table yet.
-    pub touched: bool,
+    /// Its shards in whose slots something was put in the table that the current view has not written.
+    pub touched: BTreeSet<ShardId>,
     /// The shard peers, in these lives, that were synced from after they had got everything themselves.
     pub synced: BTreeMap<NodeId, Timestamp>,
 }
@@ -56,7 +56,7 @@ impl Held {
             closed: BTreeMap::new(),
             done: BTreeMap::new(),
             complete: false,
-            touched: false,
+            touched: BTreeSet::new(),
             synced: BTreeMap::new(),
         }
     }
@@ -78,14 +78,13 @@ impl Held {
     /// Whether the slots of a former shard are here: until then absence means nothing.
     #[must_use]
     pub fn has_bulk(&self, shard: ShardId) -> bool {
-        self.complete
-            || self.done.iter().any(|(node, over)| over.recovered && self.view.shard_of_member(*node) == Some(shard))
+        self.complete || self.has_recovered(shard)
     }
 
-    /// Whether the slots of every former shard are here.
+    /// Whether a recovered replica of a former shard has handed over.
     #[must_use]
-    pub fn has_all_bulk(&self) -> bool {
-        self.shards.iter().all(|shard| self.has_bulk(*shard))
+    pub fn has_recovered(&self, shard: ShardId) -> bool {
+        self.done.iter().any(|(node, over)| over.recovered && self.view.shard_of_member(*node) == Some(shard))
     }
 
     /// Everything of a former shard at or below it is here.

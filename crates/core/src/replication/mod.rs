@@ -4,6 +4,7 @@ pub mod claims;
 pub mod held;
 pub mod lives;
 pub mod passes;
+pub mod reading;
 pub mod replica;
 pub mod stability;
 pub mod stream;

@@ -13,7 +13,7 @@ use crate::placement::views::Views;
 use crate::planted::{self, Planted};
 use crate::replication::belongs;
 use crate::replication::claims::Claims;
-use crate::replication::held::HandedOver;
+use crate::replication::held::{HandedOver, Held};
 use crate::replication::replica::Replica;
 use crate::replication::stability::Stability;
 use crate::replication::sync::{Before, Kind};
@@ -100,7 +100,7 @@ impl Replica {
         self.raise_horizon(chunk.horizon);
         for entry in &chunk.entries {
             let reflected = match kind {
-                Kind::Missing | Kind::Full => self.covers(&entry.version),
+                Kind::Missing | Kind::Full => self.covers(&entry.version, key_hash(entry.entry.key())),
                 Kind::Replacing => entry.version.timestamp <= self.horizon,
             };
             if !reflected {
@@ -108,9 +108,6 @@ impl Replica {
             }
         }
         let names = kind.names_all() && !planted::is(Planted::AbsenceUntold);
-        if let Some(held) = legacy.and_then(|(id, _)| self.held.get_mut(&id)) {
-            held.touched |= !chunk.entries.is_empty();
-        }
         match (names, legacy) {
             (false, _) => 0,
             (true, None) => self.drop_unnamed(chunk, kind, before),
@@ -123,7 +120,7 @@ impl Replica {
     fn drop_unnamed_of(&self, id: ViewId, from: NodeId, chunk: &SyncChunk, before: &Before) -> u64 {
         let Some(held) = self.held.get(&id) else { return 0 };
         let Some(shard) = held.view.shard_of_member(from) else { return 0 };
-        let older = before.recovered && self.held.len() == 1;
+        let is_oldest = before.recovered && self.held.keys().next() == Some(&id);
         let named = named(chunk);
         let theirs = Claims::new(id, &before.vector, &before.closed, &[]);
         let mut dropped = 0;
@@ -131,6 +128,7 @@ impl Replica {
             let version = self.table().version(&entry);
             let of_shard = held.view.shard_of_hash(key_hash(entry.key())).id == shard;
             let is_new = version.origin.view == self.shared.view.id;
+            let older = is_oldest && version.origin.view < id;
             if of_shard && !is_new && theirs.cover(&version, older) && !named.contains(entry.key()) {
                 let same = |held: &Entry| self.table().version(held) == version;
                 dropped += u64::from(self.table().remove_if(entry.key(), key_hash(entry.key()), same));
@@ -140,10 +138,9 @@ impl Replica {
     }
 
     /// Takes an entry that an old owner or a peer has given.
-    pub fn take_entry(&mut self, entry: &SyncEntry) {
+    fn take_entry(&mut self, entry: &SyncEntry) {
         let Some(payload) = &entry.payload else { return };
-        let left_out = Context { stable: entry.version.timestamp, ..Context::default() };
-        let dependencies = payload.dependencies.clone().unwrap_or(left_out);
+        let dependencies = dependencies(&entry.version, Some(payload));
         self.store(entry.version, entry.entry.clone(), dependencies, payload.write_id);
     }
 
@@ -180,20 +177,6 @@ impl Replica {
         }
     }
 
-    /// Takes over what an old owner said of one key.
-    pub fn on_fetched(&mut self, answer: &Fetched) {
-        self.window.merge_floor(&answer.floor.0, answer.floor.1);
-        self.raise_horizon(answer.horizon);
-        if let Some(held) = self.held.get_mut(&answer.view) {
-            held.touched |= answer.entry.is_some();
-        }
-        if let Some(entry) = &answer.entry
-            && !self.covers(&entry.version)
-        {
-            self.take_entry(entry);
-        }
-    }
-
     fn drop_unnamed(&self, chunk: &SyncChunk, kind: Kind, before: &Before) -> u64 {
         let named = named(chunk);
         let theirs = Claims::new(self.shared.view.id, &before.vector, &before.closed, &before.held);
@@ -202,7 +185,7 @@ impl Replica {
             let version = self.table().version(&entry);
             let source_had = match kind {
                 Kind::Missing => false,
-                Kind::Full => theirs.cover(&version, before.recovered && before.is_settled),
+                Kind::Full => theirs.cover(&version, self.source_had_older(before, &version, key_hash(entry.key()))),
                 Kind::Replacing => version.timestamp <= before.horizon,
             };
             if source_had && !named.contains(entry.key()) {
@@ -211,6 +194,19 @@ impl Replica {
             }
         }
         dropped
+    }
+
+    /// Whether a peer, before a pass, reflected a write of a view that it had no claims about: as [`Replica::covers`].
+    fn source_had_older(&self, before: &Before, version: &Version, key_hash: u64) -> bool {
+        let has_bulk = |held: &Held| {
+            let shard = held.view.shard_of_hash(key_hash).id;
+            let theirs = before.held.iter().find(|theirs| theirs.view == held.view.id);
+            let of_shard = |node: &NodeId| held.view.shard_of_member(*node) == Some(shard);
+            version.origin.view < held.view.id
+                && theirs
+                    .is_some_and(|theirs| theirs.done.iter().any(|(node, _, recovered)| *recovered && of_shard(node)))
+        };
+        before.recovered && (before.is_settled || self.oldest_held().is_some_and(has_bulk))
     }
 
     /// A pass is complete.
@@ -246,6 +242,12 @@ impl Replica {
             held.on_handed_over(source.node, over, &before.vector, &before.closed);
         }
     }
+}
+
+/// What a reader of an entry must carry that came with a sync.
+pub(super) fn dependencies(version: &Version, payload: Option<&SyncPayload>) -> Context {
+    let left_out = Context { stable: version.timestamp, ..Context::default() };
+    payload.and_then(|payload| payload.dependencies.clone()).unwrap_or(left_out)
 }
 
 /// The keys that a chunk names.

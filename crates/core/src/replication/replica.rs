@@ -15,18 +15,19 @@ use crate::config::Config;
 use crate::id::{Life, NodeId, Origin, ShardId, ViewId};
 use crate::limits::SYNC_CHUNK_ENTRIES_MAX;
 use crate::placement::hash::key_hash;
-use crate::placement::views::{Place, Views};
+use crate::placement::views::Views;
 use crate::planted::{self, Planted};
-use crate::replication::claims::Fetches;
+use crate::replication::claims::Claims;
 use crate::replication::held::Held;
 use crate::replication::lives::{Lives, Standing};
 use crate::replication::stability::Stability;
+use crate::replication::sync::Before;
 use crate::replication::window::{Window, WindowWrite};
 use crate::replication::{Shared, Visible, belongs, is_closed};
 use crate::table::Table;
 use crate::table::entry::Entry;
 use crate::table::value::ValueRef;
-use crate::wire::message::{Ack, ClosedLives, Frame, HeldReport, Status, WriteId};
+use crate::wire::message::{Ack, ClosedLives, Frame, HeldReport, Status, StreamWrite, WriteId};
 
 /// Everything a replica holds. Knows nothing of peers, requests or time-outs.
 #[derive(Debug)]
@@ -119,18 +120,26 @@ impl Replica {
         self.recovered |= planted::is(Planted::EmptinessCopied);
     }
 
-    /// Whether a write is reflected in the table already. At a recovered replica closed lives are: all members agreed; and,
-    /// if it knows no former view, so is everything older (design 8.2).
+    /// Whether a write of a key with this hash is reflected in the table already. At a recovered replica closed lives are: all
+    /// members agreed; and so is everything of views that are no former ones, as soon as a recovered replica of the key's former
+    /// shard, which held all of them, has handed over (design 8.2).
     #[must_use]
-    pub fn covers(&self, version: &Version) -> bool {
+    pub fn covers(&self, version: &Version, key_hash: u64) -> bool {
         if version.origin.view == self.shared.view.id {
             let covered = self.applied.covers(version) && !planted::is(Planted::LateCopyApplied);
             return covered || self.has_closed(&version.origin);
         }
         match self.held.get(&version.origin.view) {
             Some(held) => held.covers(version),
-            None => self.recovered && self.held.is_empty(),
+            None => self.oldest_held().map_or(self.recovered, |held| {
+                version.origin.view < held.view.id && held.has_recovered(held.view.shard_of_hash(key_hash).id)
+            }),
         }
+    }
+
+    /// What is held of the oldest former view: only its replicas held all of the views before.
+    pub(super) fn oldest_held(&self) -> Option<&Held> {
+        self.held.values().next()
     }
 
     /// Takes note of the former views: those that are settled are forgotten, those that are new begin.
@@ -142,51 +151,12 @@ impl Replica {
         }
     }
 
-    /// The former view under which a key has not been handed over yet, nor fetched: until then its absence means nothing.
-    #[must_use]
-    pub fn lacks(&self, key_hash: u64, fetched: &Fetches) -> Option<ViewId> {
-        let lacks = |(id, held): (&ViewId, &Held)| {
-            let here =
-                held.has_bulk(held.view.shard_of_hash(key_hash).id) || fetched.get(id).is_some_and(|f| f.recovered);
-            (!here).then_some(*id)
-        };
-        self.held.iter().find_map(lacks).filter(|_| !planted::is(Planted::AbsentInTransit))
-    }
-
-    /// Whether an answer from the table is allowed under a context, whether recovered or not (design 7.2, 11.5): for a key
-    /// with this hash, of which `fetched` was got from old owners.
-    #[must_use]
-    pub fn satisfies(&self, context: &Context, key_hash: u64, views: &Views, fetched: &Fetches) -> bool {
-        let (view, shard) = (&self.shared.view, self.shared.shard);
-        if planted::is(Planted::ContextUnchecked) {
-            return true;
-        }
-        let own = if self.recovered { self.covered_now() } else { Timestamp::ZERO };
-        let covered = self.held.iter().map(|(id, held)| {
-            let from_owner = fetched.get(id).map_or(Timestamp::ZERO, |fetched| fetched.covered);
-            held.covered(held.view.shard_of_hash(key_hash).id).max(from_owner)
-        });
-        (covered.fold(own, Timestamp::min) >= context.stable || planted::is(Planted::OwnCoveredUnchecked))
-            && context.entries.iter().all(|(origin, timestamp)| match views.place_of(origin) {
-                Place::Current => {
-                    !belongs(origin, view, shard) || self.applied.get(origin) >= timestamp || self.has_closed(origin)
-                }
-                Place::Former(_) if planted::is(Planted::FormerEntriesIgnored) => true,
-                Place::Former(former) => self.held.get(&former.id).is_some_and(|held| {
-                    held.satisfies(origin, timestamp, former.shard_of_hash(key_hash).id)
-                        || fetched.get(&former.id).is_some_and(|fetched| fetched.covers(origin, timestamp))
-                }),
-                Place::Settled => self.recovered,
-                Place::Unknown => false,
-            })
-    }
-
-    fn has_closed(&self, origin: &Origin) -> bool {
+    pub(super) fn has_closed(&self, origin: &Origin) -> bool {
         self.recovered && origin.view == self.shared.view.id && is_closed(self.lives.closed(), origin)
     }
 
     /// Everything of the shard that was written under the current view, at or below it, is here.
-    fn covered_now(&self) -> Timestamp {
+    pub(super) fn covered_now(&self) -> Timestamp {
         self.lives.covered(&self.members, &self.applied, self.shared.view.id.activation)
     }
 
@@ -220,18 +190,31 @@ impl Replica {
         }
     }
 
-    /// Takes a frame of a stream. The caller has checked that it comes from the newest life known.
-    pub fn on_frame(&mut self, frame: &Frame) -> Ack {
+    /// Takes a frame of a stream. The caller has checked that it comes from the newest life known. `naming`: what the source of
+    /// a sync had before it began to name all its keys: what that covers the sync brings, unless it was deleted and collected
+    /// there, and the keys passed already are not named again.
+    pub fn on_frame(&mut self, frame: &Frame, naming: Option<&Before>) -> Ack {
         let origin = frame.origin;
         let mut beyond = Vec::new();
         let known = self.applied.get(&origin).max(origin.start);
-        let gap = known < frame.previous && !planted::is(Planted::AppliedFirst);
+        let theirs = naming.map(|before| Claims::new(origin.view, &before.vector, &before.closed, &[]));
+        let named = |version: &Version| theirs.as_ref().is_some_and(|theirs| theirs.cover(version, false));
+        let is_named = |write: &StreamWrite| {
+            let version = Version { timestamp: write.timestamp, origin };
+            named(&version) && !self.covers(&version, key_hash(&write.key))
+        };
+        let gap = known < frame.previous || (naming.is_some() && frame.writes.iter().any(is_named));
+        let gap = gap && !planted::is(Planted::AppliedFirst);
         for write in &frame.writes {
             let version = Version { timestamp: write.timestamp, origin };
+            let is_here = self.covers(&version, key_hash(&write.key));
+            if !is_here && named(&version) {
+                continue;
+            }
             if gap {
                 beyond.push(write.timestamp);
             }
-            if !self.covers(&version) {
+            if !is_here {
                 self.put(Incoming {
                     version,
                     key: &write.key,
@@ -379,14 +362,20 @@ impl Replica {
     ) -> Option<Entry> {
         let Version { timestamp, origin } = version;
         let entry = entry.with_origin(self.table().origins.intern(&origin));
-        let applied = self.table().apply(key_hash(entry.key()), entry.clone());
+        let hash = key_hash(entry.key());
+        let applied = self.table().apply(hash, entry.clone());
         if applied.stored && entry.is_tombstone() {
             self.graveyard.insert((timestamp, Bytes::copy_from_slice(entry.key())));
         }
         if origin.view == self.shared.view.id {
             self.seen.advance(origin, timestamp);
-        } else if let Some(held) = self.held.get_mut(&origin.view) {
-            held.seen.advance(origin, timestamp);
+        } else {
+            if let Some(held) = self.held.get_mut(&origin.view) {
+                held.seen.advance(origin, timestamp);
+            }
+            for held in self.held.values_mut() {
+                held.touched.insert(held.view.shard_of_hash(hash).id);
+            }
         }
         self.window.insert(origin, WindowWrite { entry, dependencies: Arc::new(dependencies), write_id });
         applied.previous

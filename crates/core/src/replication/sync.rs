@@ -56,7 +56,7 @@ pub struct Pass {
     pub first: Option<Before>,
     /// The target's `covered` when the pass began.
     pub covered_at_start: Timestamp,
-    /// For a hand-off: whether anything of the former view was here before.
+    /// Whether anything of the former views, for a hand-off of the source's former shard, was here before.
     pub was_touched: bool,
     /// Entries received.
     pub entries: u64,

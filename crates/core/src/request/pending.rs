@@ -1,6 +1,6 @@
 //! Requests that are not answered yet: waiting for their context here, forwarded elsewhere, or both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::causality::hlc::Timestamp;
 use crate::id::{NodeId, ShardId, ViewId};
@@ -79,6 +79,8 @@ pub struct Pending {
     pub fetch_tried: Vec<(ViewId, NodeId)>,
     /// When the next one is asked.
     pub fetching: Option<Instant>,
+    /// Old owners that did not answer in time.
+    pub silent: BTreeSet<NodeId>,
 }
 
 impl Pending {

@@ -7,15 +7,18 @@ use bytes::Bytes;
 use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::version::Version;
-use precede_core::causality::version_vector::Causality;
+use precede_core::causality::version_vector::{Causality, VersionVector};
 use precede_core::config::Config;
-use precede_core::id::{Address, NodeId, Origin};
+use precede_core::id::{Address, Life, NodeId, Origin};
 use precede_core::placement::view::View;
 use precede_core::placement::views::Views;
 use precede_core::replication::replica::Replica;
+use precede_core::replication::stability::Stability;
+use precede_core::replication::sync::{Kind, Pass};
 use precede_core::table::value::Value;
 use precede_core::table::{Bounds, Table};
-use precede_core::wire::message::{Frame, StreamWrite};
+use precede_core::time::Instant;
+use precede_core::wire::message::{Frame, StreamWrite, SyncPull};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -68,6 +71,38 @@ fn contents(replica: &Replica) -> Vec<(Vec<u8>, Version, Option<Vec<u8>>)> {
     entries.map(|e| (e.key().to_vec(), table.version(e), e.value().map(|value| value.bytes.to_vec()))).collect()
 }
 
+/// What the source of a full sync had before it named its keys comes with the sync, if it has not been deleted and collected there:
+/// a late copy that came behind the walk would not be named any more (design 8.3, ADR 7).
+#[test]
+fn what_a_full_sync_names_is_left_to_it() {
+    let (mut source, peers) = replica(1);
+    let (mut target, _) = replica(2);
+    let sent = frames(peers[0], &[(0, 1, false), (1, 1, false), (2, 1, false)], 2);
+    source.on_frame(&sent[0], None);
+    let views = Views::new(VIEW.clone());
+    let pull = SyncPull {
+        pass: 1,
+        have: VersionVector::default(),
+        closed: Vec::new(),
+        full: true,
+        legacy: None,
+        held: Vec::new(),
+        has_older: false,
+        from: 0,
+    };
+    let chunk = source.sync_chunk(&pull, &Stability::new(&VIEW), &views, Vec::new(), |_| true);
+    let life = Life { node: VIEW.members_of(VIEW.shards()[0].id)[0], start: Timestamp(1) };
+    let mut pass = Pass::new(1, life, Kind::Full, None, Timestamp::ZERO, Instant::default());
+    let before = pass.note_first(&chunk);
+    let ack = target.on_frame(&sent[0], Some(before));
+    assert!(ack.gap && ack.beyond.is_empty());
+    let ack = target.on_frame(&sent[1], Some(before));
+    assert_eq!((ack.gap, ack.beyond), (true, vec![sent[1].up_to]));
+    assert_eq!(contents(&target).len(), 1, "only what the source did not have");
+    let ack = target.on_frame(&sent[0], None);
+    assert_eq!((ack.gap, ack.applied), (false, sent[0].up_to));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
@@ -83,11 +118,11 @@ proptest! {
         let all: Vec<Frame> =
             peers.iter().zip(&streams).flat_map(|(node, steps)| frames(*node, steps, cuts)).collect();
         for frame in &all {
-            prop_assert!(!in_order.on_frame(frame).gap);
+            prop_assert!(!in_order.on_frame(frame, None).gap);
         }
         if !all.is_empty() {
             for index in &order {
-                disturbed.on_frame(index.get(&all));
+                disturbed.on_frame(index.get(&all), None);
             }
         }
         // What was lost is sent again: last frames first, or in order.
@@ -96,7 +131,7 @@ proptest! {
             again.reverse();
         }
         for frame in again {
-            disturbed.on_frame(frame);
+            disturbed.on_frame(frame, None);
         }
         prop_assert_eq!(disturbed.table().digest(), in_order.table().digest());
         prop_assert_eq!(contents(&disturbed), contents(&in_order));
@@ -104,7 +139,7 @@ proptest! {
         // Beyond a gap nothing is claimed; once everything has come in order, all is.
         prop_assert!(matches!(disturbed.applied.compare(&in_order.applied), Causality::Equal | Causality::Before));
         for frame in &all {
-            disturbed.on_frame(frame);
+            disturbed.on_frame(frame, None);
         }
         prop_assert_eq!(&disturbed.applied, &in_order.applied);
         prop_assert_eq!(disturbed.table().digest(), in_order.table().digest());
