@@ -64,6 +64,10 @@ pub enum Planted {
     SettledByOne,
     /// 11.4: a key that has not been handed over yet counts as absent.
     AbsentInTransit,
+    /// 11.4: what one old owner does not have counts as absent.
+    AbsentAtOne,
+    /// 9, 11.4: a hand-off does not tell what was deleted and collected there.
+    AbsenceNotHandedOver,
     /// 11.3: frames of an earlier view are taken and acknowledged after another was adopted.
     FormerViewAccepted,
     /// 11.5: entries of a former view count as satisfied before it is settled.
@@ -76,7 +80,7 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::ContextUnchecked,
         Self::DependenciesForgotten,
         Self::OwnDotForgotten,
@@ -104,6 +108,8 @@ impl Planted {
         Self::LegacyChunkLost,
         Self::SettledByOne,
         Self::AbsentInTransit,
+        Self::AbsentAtOne,
+        Self::AbsenceNotHandedOver,
         Self::FormerViewAccepted,
         Self::FormerEntriesIgnored,
         Self::LifeUnnamed,

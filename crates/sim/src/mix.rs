@@ -38,13 +38,15 @@ pub enum Mix {
     ViewSingle,
     /// View changes with crashes, pauses and cuts, aimed at those under way.
     ViewFaults,
+    /// View changes just when one replica of a shard lacks what the others have, or have deleted.
+    ViewLags,
     /// All of it.
     Everything,
 }
 
 impl Mix {
     /// All mixes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Calm,
         Self::Partitions,
         Self::Pauses,
@@ -60,6 +62,7 @@ impl Mix {
         Self::Views,
         Self::ViewSingle,
         Self::ViewFaults,
+        Self::ViewLags,
         Self::Everything,
     ];
 
@@ -88,6 +91,7 @@ impl Mix {
             Self::Views => "views",
             Self::ViewSingle => "view-single",
             Self::ViewFaults => "view-faults",
+            Self::ViewLags => "view-lags",
             Self::Everything => "everything",
         }
     }
@@ -104,6 +108,7 @@ impl Mix {
             | Self::TotalLoss
             | Self::ViewSingle
             | Self::ViewFaults
+            | Self::ViewLags
             | Self::Everything => true,
             Self::Calm
             | Self::Partitions
@@ -130,7 +135,7 @@ impl Mix {
     /// Whether views change.
     #[must_use]
     pub fn changes_views(self) -> bool {
-        matches!(self, Self::Views | Self::ViewSingle | Self::ViewFaults | Self::Everything)
+        matches!(self, Self::Views | Self::ViewSingle | Self::ViewFaults | Self::ViewLags | Self::Everything)
     }
 }
 

@@ -38,6 +38,7 @@ impl Shape {
         let (least, factor_least) = match mix {
             Mix::Single | Mix::ViewSingle | Mix::Comebacks => (2, 2),
             Mix::OneWayHeld | Mix::Held => (3, 2),
+            Mix::ViewLags => (3, 3),
             Mix::Calm
             | Mix::Partitions
             | Mix::Pauses
@@ -61,7 +62,7 @@ impl Shape {
         };
         let factor = factor.min(members);
         let spares = match mix.changes_views() {
-            true => dice.between(0, 5).min(12 - members.min(12)),
+            true => dice.between(u64::from(mix == Mix::ViewLags), 5).min(12 - members.min(12)),
             false => u64::from(members < 12 && dice.chance(125)),
         };
         let address =
@@ -89,7 +90,8 @@ impl Shape {
             | Mix::TinyWindow
             | Mix::OneWayHeld
             | Mix::Held
-            | Mix::Views => 50,
+            | Mix::Views
+            | Mix::ViewLags => 50,
         };
         let skews_ms = addresses.iter().map(|_| if dice.chance(400) { dice.around(skew_ms_max) } else { 0 }).collect();
         let aged_by_ms = if dice.chance(500) { 150_000 } else { 0 };
@@ -125,7 +127,8 @@ impl Shape {
             | Mix::OneWayHeld
             | Mix::Held
             | Mix::Views
-            | Mix::ViewSingle => {
+            | Mix::ViewSingle
+            | Mix::ViewLags => {
                 let delay = if dice.chance(150) { dice.between(5_000, 40_000) } else { dice.between(100, 3_000) };
                 plain(delay, delay + dice.below(3_000))
             }

@@ -37,5 +37,6 @@ mixes! {
     views: Views,
     view_single: ViewSingle,
     view_faults: ViewFaults,
+    view_lags: ViewLags,
     everything: Everything,
 }

@@ -58,6 +58,8 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::LegacyChunkLost => &[Mix::Views],
         Planted::SettledByOne => &[Mix::ViewSingle],
         Planted::AbsentInTransit => &[Mix::Views],
+        Planted::AbsentAtOne => &[Mix::ViewLags],
+        Planted::AbsenceNotHandedOver => &[Mix::ViewLags],
         Planted::FormerViewAccepted => &[Mix::Views],
         Planted::FormerEntriesIgnored => &[Mix::ViewFaults],
         Planted::LifeUnnamed => &[Mix::ViewFaults],

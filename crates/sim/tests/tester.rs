@@ -1,6 +1,8 @@
 //! The tester is tested: each property, given what must not be, objects; given the same without the fault, it does not.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
@@ -223,6 +225,22 @@ fn a_key_that_is_everywhere_and_said_to_be_absent_is_caught() {
     present::absence(&story.oracle, 0, Timestamp(10)).unwrap_err();
     story.write(0, 20, true, &nothing);
     present::absence(&story.oracle, 0, Timestamp(10)).unwrap();
+}
+
+#[test]
+fn a_key_that_two_old_replicas_have_and_a_new_one_calls_absent_is_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    story.write(0, 5, true, &nothing);
+    let put = story.write(0, 10, false, &nothing);
+    let older = story.write(0, 7, false, &nothing);
+    assert_eq!(present::on_two(&story.oracle, 0, &BTreeSet::new()), None);
+    assert_eq!(present::on_two(&story.oracle, 0, &BTreeSet::from([older, put])), Some(put));
+    let newer = ViewId { epoch: story.view.epoch + 1, ..story.view };
+    present::in_transit(&story.oracle, put, story.view).unwrap();
+    present::in_transit(&story.oracle, put, newer).unwrap_err();
+    story.write(0, 20, true, &nothing);
+    present::in_transit(&story.oracle, put, newer).unwrap();
 }
 
 #[test]

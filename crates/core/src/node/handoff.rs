@@ -124,6 +124,7 @@ impl Node {
             || replica.shown(key, self.stability.stable(), &pending.fetched).is_visible()
             || replica.held.keys().all(|id| self.is_absent(*id, hash, pending))
             || planted::is(Planted::AbsentInTransit)
+            || planted::is(Planted::AbsentAtOne)
     }
 
     /// What this node holds itself is looked up at once.

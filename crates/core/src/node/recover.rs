@@ -297,7 +297,7 @@ impl Node {
         self.write_ids.on_synced(self.clock.last());
         if let Some(legacy) = pass.legacy {
             let lags = before.recovered && horizon > pass.covered_at_start && pass.was_touched;
-            if pass.kind == Kind::Missing && lags {
+            if pass.kind == Kind::Missing && lags && !planted::is(Planted::AbsenceNotHandedOver) {
                 // Tombstones are gone there that this replica may never have had, nor what it has got so far.
                 self.begin_hand_off(now, legacy, pass.source, Kind::Full, effects);
                 return;

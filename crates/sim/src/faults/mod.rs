@@ -1,5 +1,6 @@
 //! Faults: a schedule of them, drawn from the seed before the run begins, so that it does not depend on what the nodes do.
 
+mod lags;
 mod plan;
 
 pub use plan::{Planned, plan};

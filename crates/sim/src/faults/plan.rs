@@ -6,7 +6,7 @@ use crate::mix::Mix;
 use crate::network::Quality;
 use crate::shape::Shape;
 
-const SECOND: u64 = 1_000_000;
+pub(super) const SECOND: u64 = 1_000_000;
 
 /// A fault that is to come.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,10 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
             plan.every(9 * SECOND, Plan::pause);
             plan.every(10 * SECOND, Plan::crash);
         }
+        Mix::ViewLags => {
+            plan.every(4 * SECOND, Plan::change_behind_a_lag);
+            plan.every(4 * SECOND, Plan::miss_a_delete);
+        }
         Mix::OneWayHeld => plan.one_way_held(),
         Mix::Held => plan.held(),
         Mix::Comebacks => {
@@ -86,11 +90,11 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
     faults
 }
 
-struct Plan<'a> {
-    shape: &'a Shape,
+pub(super) struct Plan<'a> {
+    pub(super) shape: &'a Shape,
     start: u64,
     end: u64,
-    dice: &'a mut Dice,
+    pub(super) dice: &'a mut Dice,
     faults: Vec<Planned>,
     stroke: usize,
 }
@@ -105,7 +109,7 @@ impl Plan<'_> {
         }
     }
 
-    fn add(&mut self, at: u64, fault: Fault) {
+    pub(super) fn add(&mut self, at: u64, fault: Fault) {
         if at < self.end {
             self.faults.push(Planned { at, stroke: self.stroke, fault });
         }
@@ -140,7 +144,7 @@ impl Plan<'_> {
         *self.dice.pick(&peers)
     }
 
-    fn shard_of(&self, node: usize) -> Vec<usize> {
+    pub(super) fn shard_of(&self, node: usize) -> Vec<usize> {
         let view = &self.shape.view;
         let shard = view.shard_of_member(self.shape.addresses[node].node_id());
         let of = |at: &usize| view.shard_of_member(self.shape.addresses[*at].node_id()) == shard;

@@ -50,15 +50,26 @@ impl World {
         }
         let mut past = pending.past.clone();
         let learnt = self.take(id, &pending, &reply, &mut past);
+        self.check_present(id, &pending, &reply);
+        self.conclude(id, &pending, reply, past, learnt);
+    }
+
+    /// What was there when a read was asked for is not absent.
+    fn check_present(&mut self, id: u64, pending: &Pending, reply: &Reply) {
+        let known = self.known_then.remove(&id).unwrap_or_default();
+        let (Outcome::Absent, Some(key), false) = (&reply.outcome, pending.key, self.siblings) else { return };
         // Where no node forgets.
-        let stable = self.stable_then.remove(&id);
-        if let (Outcome::Absent, Some(key), Some(stable)) = (&reply.outcome, pending.key, stable)
-            && !self.siblings
-        {
+        if let Some(stable) = known.stable {
             let judgement = present::absence(&self.oracle, key, stable);
             self.judge(Rule::Sound, judgement, || format!("#{id}"));
         }
-        self.conclude(id, &pending, reply, past, learnt);
+        // Who answers a read is in the view that its answer names, since it has caught up with the client.
+        if let (Action::Get { .. }, Some(put), Some(view)) = (&pending.request.action, known.on_two, reply.context.view)
+            && known.losses == self.losses
+        {
+            let judgement = present::in_transit(&self.oracle, put, view);
+            self.judge(Rule::Sound, judgement, || format!("#{id}"));
+        }
     }
 
     /// Takes an answer for what it says: what the client learns, and its past from now on.
@@ -170,6 +181,9 @@ impl World {
         }
         if let Some(write) = self.learn(Sighting { version, key, value, issue: Some(issue) }) {
             self.oracle.writes[write.at()].acks = reply.acks;
+            if reply.acks >= 2 && self.lossless_since(id) {
+                self.on_two.insert(write);
+            }
             if self.mix.has_held_faults() {
                 self.spreading.push_back((self.now, write));
             }

@@ -198,6 +198,7 @@ impl World {
             | Mix::TotalLoss
             | Mix::ViewSingle
             | Mix::ViewFaults
+            | Mix::ViewLags
             | Mix::Everything => false,
         };
         if ample && healthy { Must::Healthy } else { Must::Not }

@@ -88,6 +88,7 @@ impl World {
                 self.break_off(id, &pending);
             }
         }
+        self.note_loss();
         self.bury(at, "crashed");
         self.hint_all(at, false, 600);
     }

@@ -34,6 +34,7 @@ use crate::options::Options;
 use crate::oracle::Oracle;
 use crate::past::{Past, WriteIx};
 use crate::properties::live::Must;
+use crate::properties::present::Known;
 use crate::queue::{Event, Queue};
 use crate::shape::Shape;
 use crate::trace::Trace;
@@ -156,8 +157,12 @@ pub struct World {
     views: BTreeMap<precede_core::id::ViewId, precede_core::placement::view::View>,
     /// Whether two of them have one epoch: then promises are weaker (design 11.7).
     siblings: bool,
-    /// What the node asked knew to be stable when a request came, where that is judged.
-    stable_then: BTreeMap<u64, Timestamp>,
+    /// What there was of the key when a request came.
+    known_then: BTreeMap<u64, Known>,
+    /// The writes that two replicas have acknowledged, and that no loss of memory since can have taken from one of them.
+    on_two: BTreeSet<WriteIx>,
+    /// How often a node has lost what it held.
+    losses: u64,
     /// Nodes began a life in their first view although the cluster was in a later one, which none of them could know.
     stale_start: bool,
     /// When the last view change was asked for.
@@ -226,7 +231,9 @@ impl World {
             clock_lost: false,
             views: BTreeMap::new(),
             siblings: false,
-            stable_then: BTreeMap::new(),
+            known_then: BTreeMap::new(),
+            on_two: BTreeSet::new(),
+            losses: 0,
             stale_start: false,
             changed_at: 0,
             samples: 0,

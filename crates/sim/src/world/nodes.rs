@@ -208,6 +208,7 @@ impl World {
             }
             NodeEvent::Discarded { entries, .. } => {
                 if *entries > 0 {
+                    self.note_loss();
                     self.bury(at, "discarded what it held");
                 }
             }

@@ -9,6 +9,7 @@ use crate::machine::Waiting;
 use crate::mix::Mix;
 use crate::oracle::Fate;
 use crate::properties::live::Must;
+use crate::properties::present::{self, Known};
 use crate::queue::Event;
 use crate::trace::letter;
 use crate::violation::Rule;
@@ -39,18 +40,36 @@ impl World {
             self.queue.push(self.now + deadline + PATIENCE, Event::GiveUp { request: id, session });
         }
         self.queue.push(pending.due, Event::Overdue { request: id });
-        if self.mix == Mix::Views
-            && let Some(node) = &self.machines[at].node
-        {
-            let stable = node.report(self.machines[at].clock.read(self.now)).stable;
-            self.stable_then.insert(id, stable);
-        }
+        self.note_known(id, &pending);
         self.pending.insert(id, pending);
         if self.machines[at].paused {
             self.machines[at].keep(Waiting::Request(id));
         } else {
             self.enter(id);
         }
+    }
+
+    /// Notes what there is of the key.
+    fn note_known(&mut self, id: u64, pending: &Pending) {
+        if !self.mix.changes_views() {
+            return;
+        }
+        let machine = &self.machines[pending.node];
+        let stable = machine.node.as_ref().filter(|_| self.mix == Mix::Views);
+        let stable = stable.map(|node| node.report(machine.clock.read(self.now)).stable);
+        let on_two = pending.key.and_then(|key| present::on_two(&self.oracle, key, &self.on_two));
+        self.known_then.insert(id, Known { on_two, stable, losses: self.losses });
+    }
+
+    /// Whether no node has lost what it held since a request was asked for.
+    pub(super) fn lossless_since(&self, id: u64) -> bool {
+        self.known_then.get(&id).is_some_and(|known| known.losses == self.losses)
+    }
+
+    /// A node has lost what it held.
+    pub(super) fn note_loss(&mut self) {
+        self.losses += 1;
+        self.on_two.clear();
     }
 
     /// A request reaches its node: a read asks the reader first, as in the server.
