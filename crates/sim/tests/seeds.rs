@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 7] = [
+const SEEDS: [(Mix, u64, u64); 8] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -18,6 +18,8 @@ const SEEDS: [(Mix, u64, u64); 7] = [
     (Mix::Comebacks, 13_326, 24),
     // The repeat of a write was said to be on two replicas, though the one that made it had crashed.
     (Mix::Single, 3029, 33),
+    // An old owner that could not answer a read was not asked for its hand-off, and the change did not settle.
+    (Mix::Views, 600_394, 40),
 ];
 
 #[test]

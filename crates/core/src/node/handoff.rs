@@ -47,7 +47,7 @@ impl Node {
                 (*node != self.me, sick, !(has_bulk || holds), *node)
             };
             // One that does not answer is left alone for a while.
-            let able = |node: &NodeId| *node == self.me || !self.avoid.contains_key(node);
+            let able = |node: &NodeId| *node == self.me || !self.withheld.contains_key(node);
             let next = todo.filter(able).min_by_key(rank);
             if let Some(node) = next
                 && let Some(start) = self.life_of_old_member(node)

@@ -102,6 +102,9 @@ pub struct Node {
     /// Whom the transport was told to keep connections to.
     reached: BTreeSet<NodeId>,
     avoid: BTreeMap<NodeId, Instant>,
+    /// Old members that did not hand over in time, and until when they are left alone. A request that cannot be answered tells
+    /// nothing about that.
+    withheld: BTreeMap<NodeId, Instant>,
     pass: Option<Pass>,
     pending: PendingRequests,
     forwards: BTreeMap<u64, u64>,
@@ -149,6 +152,7 @@ impl Node {
             disconnected: BTreeSet::new(),
             reached: members.iter().copied().collect(),
             avoid: BTreeMap::new(),
+            withheld: BTreeMap::new(),
             pass: None,
             pending: PendingRequests::default(),
             forwards: BTreeMap::new(),

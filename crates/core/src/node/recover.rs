@@ -287,7 +287,7 @@ impl Node {
         if let Some(pass) = self.pass.take()
             && pass.legacy.is_some()
         {
-            self.avoid.insert(pass.source.node, now.monotonic + self.config.cluster.attempt_timeout);
+            self.withheld.insert(pass.source.node, now.monotonic + self.config.cluster.attempt_timeout);
         }
     }
 
