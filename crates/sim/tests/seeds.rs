@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 7] = [
+const SEEDS: [(Mix, u64, u64); 8] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -16,6 +16,8 @@ const SEEDS: [(Mix, u64, u64); 7] = [
     (Mix::Comebacks, 913, 60),
     // Only clients knew how far a life had got that died with its whole shard, and reads did not tell the clocks.
     (Mix::Comebacks, 13_326, 24),
+    // A network delivered a forwarded write twice: to a replica's life, and three seconds later to the next one.
+    (Mix::Crash, 22_773, 24),
     // The repeat of a write was said to be on two replicas, though the one that made it had crashed.
     (Mix::Single, 3029, 33),
 ];

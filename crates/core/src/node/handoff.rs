@@ -25,7 +25,7 @@ impl Node {
         self.views.current().life(node).or_else(|| self.newest_life(node))
     }
 
-    fn newest_life(&self, node: NodeId) -> Option<Timestamp> {
+    pub(super) fn newest_life(&self, node: NodeId) -> Option<Timestamp> {
         if node == self.me { self.life } else { self.lives.get(&node).copied() }
     }
 

@@ -86,7 +86,7 @@ impl Node {
         is_behind: bool,
         effects: &mut Effects,
     ) {
-        let Forward { id, hops, not_after, write_id, repeat_of, attempt, request } = forward;
+        let Forward { id, hops, life, not_after, write_id, repeat_of, attempt, request } = forward;
         let deadline = now.monotonic + attempt;
         let source = Source::Router { node: from, id };
         let retention = self.config.cluster.write_id_retention;
@@ -95,6 +95,11 @@ impl Node {
         }
         if is_behind {
             self.refuse(source, request.context, Refusal::NotOwner, effects);
+            return;
+        }
+        let is_for_former = life.is_some() && self.life > life;
+        if request.action.is_write() && is_for_former {
+            self.refuse(source, request.context, Refusal::TooLate, effects);
             return;
         }
         let pending = Pending { hops, not_after, repeat_of, ..pending(source, request, deadline, write_id) };

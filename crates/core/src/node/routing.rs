@@ -175,9 +175,11 @@ impl Node {
         }
         let request = crate::wire::request::Request { deadline: left, ..pending.request.clone() };
         let attempt = if is_write { patience } else { left };
+        let life = self.newest_life(at).filter(|_| is_write);
         let forward = Forward {
             id,
             hops: pending.hops + 1,
+            life,
             not_after,
             write_id: pending.write_id,
             repeat_of: if pending.unknown { pending.repeat_of } else { Timestamp::ZERO },
@@ -186,7 +188,7 @@ impl Node {
         };
         pending.repeat_of = pending.repeat_of.max(not_after.unwrap_or_default());
         pending.tried.push(at);
-        pending.attempts.push(Attempt { id, at, not_after, until: now.monotonic + patience, given_up: false });
+        pending.attempts.push(Attempt { id, at, life, not_after, until: now.monotonic + patience, given_up: false });
         self.forwards.insert(id, key);
         self.send(at, Message::Forward(forward), effects);
     }
@@ -240,7 +242,7 @@ impl Node {
     pub(super) fn on_forward_reply(&mut self, now: Now, from: NodeId, id: u64, reply: Reply, effects: &mut Effects) {
         let Some(key) = self.forwards.remove(&id) else { return };
         let Some(mut pending) = self.pending.remove(key) else { return };
-        pending.attempts.retain(|attempt| attempt.id != id);
+        let answered = pending.attempts.extract_if(.., |attempt| attempt.id == id).next();
         self.avoid.remove(&from);
         let refusal = match &reply.outcome {
             Outcome::Refused(refusal) => refusal.clone(),
@@ -254,6 +256,9 @@ impl Node {
                 return;
             }
         };
+        // It has started again: what it did of this try before, it does not know.
+        pending.unknown |=
+            answered.and_then(|attempt| attempt.life).is_some_and(|life| self.newest_life(from) > Some(life));
         match refusal {
             // What an earlier try did is not undone by a refusal of this one.
             Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost if pending.unknown => pending.forward_at = None,

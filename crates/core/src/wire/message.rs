@@ -431,6 +431,9 @@ pub struct Forward {
     pub id: u64,
     /// Hops so far.
     pub hops: u8,
+    /// For a write: the newest life of the receiver that the sender knows. A later one does not take it: the one that is over may
+    /// have, and what it had taken is forgotten with it.
+    pub life: Option<Timestamp>,
     /// For a write: the greatest timestamp it may get (design 7.1).
     pub not_after: Option<Timestamp>,
     /// For a write: its name across tries.

@@ -309,11 +309,12 @@ fn chunk() -> impl Strategy<Value = SyncChunk> {
 }
 
 fn forward() -> impl Strategy<Value = Forward> {
-    let name = (any_number(), any::<u8>(), of(any_timestamp()), of(write_id()));
+    let name = (any_number(), any::<u8>(), of(any_timestamp()), of(any_timestamp()), of(write_id()));
     (name, any_timestamp(), duration(), request()).prop_map(
-        |((id, hops, not_after, write_id), repeat_of, attempt, request)| Forward {
+        |((id, hops, life, not_after, write_id), repeat_of, attempt, request)| Forward {
             id,
             hops,
+            life,
             not_after,
             write_id,
             repeat_of,
