@@ -108,12 +108,13 @@ impl Node {
             former: self.former_reports(),
             settled: self.views.settled().difference(&self.views.current().record().settled).copied().collect(),
             adopted: self.adopted.iter().copied().filter(|_| !self.views.is_settled()).collect(),
+            late: self.views.late().collect(),
             covered: self.stability.words(),
         }
     }
 
     /// All members of the view but this node.
-    fn others(&self) -> Vec<NodeId> {
+    pub(super) fn others(&self) -> Vec<NodeId> {
         self.views.current().members().map(|(node, _, _)| node).filter(|node| *node != self.me).collect()
     }
 }

@@ -26,6 +26,9 @@ impl Node {
             return;
         }
         let same_view = self.compare_views(from, view, effects);
+        if same_view {
+            self.heard.insert(from, now.monotonic);
+        }
         let is_former = planted::is(Planted::FormerViewAccepted) && matches!(&body, Message::Frame(_));
         if !same_view && !crosses_views(&body) && !is_former {
             return;
@@ -38,7 +41,10 @@ impl Node {
             Message::Frame(frame) => self.on_frame(now, from, life, &frame, effects),
             Message::Ack(ack) => self.on_ack(now, from, &ack),
             Message::Status(status) => self.on_status(now, from, life, status, effects),
-            Message::Gossip { wall, former, settled, adopted, covered } => {
+            Message::Gossip { wall, former, settled, late, adopted, covered } => {
+                for life in late {
+                    self.views.hear_late(life);
+                }
                 self.adopted.extend(adopted);
                 self.hear_settled(now, &settled, effects);
                 self.hear_former_reports(now, from, &former, effects);
@@ -213,7 +219,8 @@ impl Node {
             return;
         }
         let (Some(_), Some(peer)) = (replica.origin, self.peers.get_mut(&from)) else { return };
-        let ack = replica.on_frame(frame);
+        let (view, pass) = (frame.origin.view, self.pass.as_ref().filter(|pass| pass.legacy.is_none()));
+        let ack = replica.on_frame(frame, |version, hash| pass.is_some_and(|pass| pass.has_told(view, version, hash)));
         for write in &frame.writes {
             if let Some(id) = write.write_id {
                 let version = crate::causality::version::Version { timestamp: write.timestamp, origin: frame.origin };

@@ -76,6 +76,10 @@ pub struct Node {
     statements: BTreeMap<(ViewId, ShardId), Statement>,
     /// The last nodes that have left the view.
     departed: VecDeque<Address>,
+    /// When a member was last heard in the current view.
+    heard: BTreeMap<NodeId, Instant>,
+    /// Since when contexts name views that are not known here.
+    unknown: BTreeMap<ViewId, Instant>,
     /// To whom views were offered since the last heartbeat, and whose were asked for.
     offered: BTreeSet<NodeId>,
     lease: Option<Lease>,
@@ -164,6 +168,8 @@ impl Node {
             holders: BTreeMap::new(),
             statements: BTreeMap::new(),
             departed: VecDeque::new(),
+            heard: BTreeMap::new(),
+            unknown: BTreeMap::new(),
             offered: BTreeSet::new(),
             lease: None,
             change: None,

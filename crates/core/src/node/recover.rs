@@ -271,7 +271,7 @@ impl Node {
         let source = pass.source.node;
         let up = match pass.legacy {
             None => self.peers.get(&source).is_some_and(|peer| peer.up),
-            Some(_) => source == self.me || (self.is_up(source) && !self.is_gone(source)),
+            Some(_) => source == self.me || (self.is_up(source) && self.newest_life(source) <= Some(pass.source.start)),
         };
         if !up || pass.asks > PULLS_MAX {
             self.give_up_pass(now);
@@ -300,6 +300,7 @@ impl Node {
                 return;
             }
             replica.on_handed_over(legacy, pass.source, before);
+            self.views.hear_late(pass.source);
             effects.push(Effect::Event(Event::HandedOver { from: pass.source.node, entries: pass.entries }));
             self.progress = true;
             self.seek_recovery(now, effects);

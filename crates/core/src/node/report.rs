@@ -76,6 +76,12 @@ pub struct PeerReport {
 }
 
 impl Node {
+    /// The cluster's stable timestamp, as far as it is known here (design 6.4).
+    #[must_use]
+    pub fn stable(&self) -> Timestamp {
+        self.stability.stable()
+    }
+
     /// The state of this node.
     #[must_use]
     pub fn report(&self, now: Now) -> NodeReport {

@@ -1,20 +1,27 @@
 //! Requests that wait or are tried at other nodes (design 7.1).
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::effect::Effects;
-use crate::id::{NodeId, Origin, ShardId};
-use crate::limits::HOPS_MAX;
+use crate::id::{NodeId, Origin, ShardId, ViewId};
+use crate::limits::{FORMER_VIEWS_MAX, HOPS_MAX};
 use crate::node::{Node, random};
 use crate::placement::hash::key_hash;
 use crate::placement::views::Place;
 use crate::request::pending::{Attempt, Pending, Source};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::wire::message::{Forward, Message, WriteId};
 use crate::wire::request::{Action, Outcome, Refusal, Reply};
 
 /// A node that did not answer in time is tried last for so many attempt time-outs.
 const AVOID_ATTEMPTS: u32 = 3;
+
+/// For so long it is remembered since when contexts have named a view that nobody has told of.
+const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 
 impl Node {
     /// Looks after every pending request for which something may have changed.
@@ -98,12 +105,41 @@ impl Node {
     /// that the context names (design 5.4); or it is only that nobody could be asked who has it.
     fn unsatisfied(&self, pending: &Pending) -> Refusal {
         let current = self.views.current();
-        let context = &pending.request.context;
-        let ahead = context.view.is_some_and(|view| view > current.id);
-        let unknown = |origin: &Origin| matches!(self.views.place_of(origin), Place::Unknown);
-        let lost = ahead || (self.views.is_settled() && context.entries.iter().any(|(origin, _)| unknown(origin)));
-        let all_heard = || current.members().all(|(node, _, _)| self.adopted.contains(&node));
-        if lost && all_heard() { Refusal::ViewLost } else { Refusal::Unsatisfied }
+        let all_heard_since = |since: &Instant| {
+            current.members().all(|(node, _, _)| node == self.me || self.heard.get(&node).is_some_and(|at| at >= since))
+        };
+        let is_lost = |view: &ViewId| self.unknown.get(view).is_some_and(all_heard_since);
+        let lost = self.unknown_views(&pending.request.context).iter().any(is_lost);
+        if lost { Refusal::ViewLost } else { Refusal::Unsatisfied }
+    }
+
+    /// The views that a context names and that are not known here.
+    fn unknown_views(&self, context: &Context) -> BTreeSet<ViewId> {
+        let ahead = context.view.filter(|view| *view > self.views.current().id);
+        let is_unknown = |origin: &Origin| matches!(self.views.place_of(origin), Place::Unknown);
+        let unknown = context.entries.iter().map(|(origin, _)| origin).filter(|origin| is_unknown(origin));
+        let unknown = unknown.map(|origin| origin.view).filter(|_| self.views.is_settled());
+        ahead.into_iter().chain(unknown).collect()
+    }
+
+    /// Asks everybody about views that a context names and that are not known here: only what is heard from now on tells whether
+    /// somebody knows them.
+    pub(super) fn note_unknown(&mut self, now: Now, context: &Context, effects: &mut Effects) {
+        let views = self.unknown_views(context);
+        if views.is_empty() {
+            return;
+        }
+        self.unknown.retain(|_, since| now.monotonic.since(*since) < UNKNOWN_FOR);
+        for view in views {
+            if self.unknown.len() < FORMER_VIEWS_MAX {
+                self.unknown.entry(view).or_insert(now.monotonic);
+            }
+        }
+        for node in self.others() {
+            if self.offered.insert(node) {
+                self.send(node, Message::ViewAsk, effects);
+            }
+        }
     }
 
     /// A context may be ahead of this clock because the cluster's word has not come yet: it is given a moment. If the
@@ -213,8 +249,12 @@ impl Node {
             .iter()
             .map(crate::id::Address::node_id)
             .filter(|node| *node != self.me && Some(*node) != source && !pending.tried.contains(node))
-            // What is sent without a connection may or may not arrive: a read can bear that, a write cannot.
-            .filter(|node| !(pending.request.action.is_write() && self.disconnected.contains(node)))
+            // What is sent without a connection may or may not arrive, and what is not meant for one life may arrive at two: a read can
+            // bear that, a write cannot.
+            .filter(|node| {
+                let is_known = self.newest_life(*node).is_some() && !self.disconnected.contains(node);
+                is_known || !pending.request.action.is_write()
+            })
             .collect();
         let chances: Vec<u64> = candidates.iter().map(|_| random(&mut self.rng)).collect();
         let rank = |node: &NodeId| {

@@ -22,7 +22,7 @@ impl Node {
     /// Whether everybody has handed over who has something of a former view.
     pub(super) fn is_complete(&self, id: &ViewId) -> bool {
         let Some(held) = self.replica.as_ref().and_then(|replica| replica.held.get(id)) else { return false };
-        let required = held.required(self.views.current(), |node| self.is_gone(node));
+        let required = held.required(self.views.current());
         required.iter().all(|node| held.done.contains_key(node))
     }
 

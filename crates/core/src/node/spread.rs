@@ -149,9 +149,9 @@ impl Node {
         }
         let unnamed = self.life != view.life(self.me) && !planted::is(Planted::LifeUnnamed);
         let life_goes_on = self.life.is_some() && !unnamed;
-        // One that was not asked keeps what it has to hand over: the view was made at once with another.
-        let keeps = life_goes_on || (view.life(self.me).is_none() && self.life.is_some());
-        if written_off || !keeps {
+        // What it holds it hands over, whatever life of it the view names: it may have started again after it was asked, recovered,
+        // and acknowledged writes.
+        if written_off {
             discarded += self.legacies.values().map(|legacy| legacy.table().live()).sum::<u64>();
             self.legacies.clear();
         }
@@ -162,6 +162,8 @@ impl Node {
         self.received = (0, 0);
         self.lease = None;
         self.pass = None;
+        self.heard.clear();
+        self.unknown.clear();
         self.adopted = BTreeSet::from([self.me]);
         self.offered.clear();
         self.answer_unacked(effects);

@@ -33,6 +33,8 @@ pub struct Held {
     pub seen: VersionVector,
     /// Lives that were closed under that view.
     pub closed: BTreeMap<NodeId, ClosedLives>,
+    /// The former shards of which entries of views before this one were put in the table: no vector names those.
+    pub older: BTreeSet<ShardId>,
     /// The old members that have handed over all they held.
     pub done: BTreeMap<NodeId, HandedOver>,
     /// Whether everybody has handed over who has something: then what is not here is nowhere.
@@ -53,6 +55,7 @@ impl Held {
             shards: shards.collect(),
             vector: VersionVector::default(),
             seen: VersionVector::default(),
+            older: BTreeSet::new(),
             closed: BTreeMap::new(),
             done: BTreeMap::new(),
             complete: false,
@@ -78,8 +81,12 @@ impl Held {
     /// Whether the slots of a former shard are here: until then absence means nothing.
     #[must_use]
     pub fn has_bulk(&self, shard: ShardId) -> bool {
-        self.complete
-            || self.done.iter().any(|(node, over)| over.recovered && self.view.shard_of_member(*node) == Some(shard))
+        self.complete || self.was_handed_over(shard)
+    }
+
+    /// Whether a member of a former shard that held all there was of it has handed over.
+    fn was_handed_over(&self, shard: ShardId) -> bool {
+        self.done.iter().any(|(node, over)| over.recovered && self.view.shard_of_member(*node) == Some(shard))
     }
 
     /// Whether the slots of every former shard are here.
@@ -97,11 +104,11 @@ impl Held {
         covered(&self.view.members_of(shard), &self.vector, &self.closed, self.view.id.activation)
     }
 
-    /// The old members that have to hand something over. `is_gone`: whether what a member held is known to be lost.
-    pub fn required(&self, current: &View, is_gone: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
-        let of_shards =
-            self.view.members().filter(|(_, _, shard)| self.shards.contains(shard)).map(|(node, _, _)| node);
-        of_shards.filter(|node| !current.wrote_off(*node) && !is_gone(*node)).collect()
+    /// The old members that have to hand over what they hold, or to say that they hold nothing.
+    #[must_use]
+    pub fn required(&self, current: &View) -> Vec<NodeId> {
+        let of_shards = self.view.members().filter(|(_, _, shard)| self.shards.contains(shard));
+        of_shards.map(|(node, _, _)| node).filter(|node| !current.wrote_off(*node)).collect()
     }
 
     /// A hand-off is complete.
@@ -132,6 +139,15 @@ impl Held {
         }
     }
 
+    /// An entry of this view, or of one before it, was put in the table.
+    pub fn note(&mut self, version: &Version, key_hash: u64) {
+        if version.origin.view == self.view.id {
+            self.seen.advance(version.origin, version.timestamp);
+        } else if version.origin.view < self.view.id {
+            self.older.insert(self.view.shard_of_hash(key_hash).id);
+        }
+    }
+
     /// What peers are told. `complete`: whether everybody required has handed over.
     #[must_use]
     pub fn report(&self, complete: bool, resolved: bool) -> HeldReport {
@@ -139,6 +155,7 @@ impl Held {
             view: self.view.id,
             vector: self.vector.clone(),
             seen: self.seen.clone(),
+            older: self.older.iter().any(|shard| !self.was_handed_over(*shard)),
             closed: self.closed.values().copied().collect(),
             done: self.done.iter().map(|(node, over)| (*node, over.life, over.recovered)).collect(),
             complete,
@@ -151,7 +168,7 @@ impl Held {
     pub fn must_sync_from(&self, peer: NodeId, life: Option<Timestamp>, theirs: &HeldReport) -> bool {
         let beyond =
             theirs.seen.iter().any(|(origin, seen)| seen > theirs.vector.get(origin) && !self.has_closed(origin));
-        beyond && self.synced.get(&peer).copied() != life
+        (beyond || theirs.older) && self.synced.get(&peer).copied() != life
     }
 
     fn has_closed(&self, origin: &Origin) -> bool {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::id::{Life, NodeId, Origin, ViewId};
@@ -130,12 +129,12 @@ impl Replica {
     /// Takes an entry that an old owner or a peer has given.
     pub fn take_entry(&mut self, entry: &SyncEntry) {
         let Some(payload) = &entry.payload else { return };
-        let left_out = Context { stable: entry.version.timestamp, ..Context::default() };
         self.put(Incoming {
             version: entry.version,
             key: &entry.key,
             value: payload.value.as_ref().map(|value| value.as_ref()),
-            dependencies: payload.dependencies.clone().unwrap_or(left_out),
+            // One that comes without is stable, or stands in the floor that came along.
+            dependencies: payload.dependencies.clone().unwrap_or_default(),
             write_id: payload.write_id,
         });
     }

@@ -220,8 +220,9 @@ impl Replica {
         }
     }
 
-    /// Takes a frame of a stream. The caller has checked that it comes from the newest life known.
-    pub fn on_frame(&mut self, frame: &Frame) -> Ack {
+    /// Takes a frame of a stream. The caller has checked that it comes from the newest life known. `is_told`: whether a pass under
+    /// way has already told what became of a version of a key with this hash.
+    pub fn on_frame(&mut self, frame: &Frame, is_told: impl Fn(&Version, u64) -> bool) -> Ack {
         let origin = frame.origin;
         let mut beyond = Vec::new();
         let known = self.applied.get(&origin).max(origin.start);
@@ -231,7 +232,7 @@ impl Replica {
             if gap {
                 beyond.push(write.timestamp);
             }
-            if !self.covers(&version) {
+            if !self.covers(&version) && !is_told(&version, key_hash(&write.key)) {
                 self.put(Incoming {
                     version,
                     key: &write.key,
@@ -372,8 +373,8 @@ impl Replica {
         }
         if origin.view == self.shared.view.id {
             self.seen.advance(origin, timestamp);
-        } else if let Some(held) = self.held.get_mut(&origin.view) {
-            held.seen.advance(origin, timestamp);
+        } else {
+            self.held.values_mut().for_each(|held| held.note(&write.version, key_hash(write.key)));
         }
         let dependencies = Arc::new(write.dependencies);
         self.window.insert(origin, WindowWrite { entry, dependencies, write_id: write.write_id });

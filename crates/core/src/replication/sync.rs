@@ -6,8 +6,10 @@
 //! and the source does not name has been deleted and collected there, and is dropped here.
 
 use crate::causality::hlc::Timestamp;
+use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
 use crate::id::{Life, NodeId, ViewId};
+use crate::replication::claims::Claims;
 use crate::time::Instant;
 use crate::wire::message::{ClosedLives, HeldReport, SyncChunk};
 
@@ -114,6 +116,17 @@ impl Pass {
             && self.from == chunk.from
             && self.legacy == chunk.legacy
             && chunk.next.is_none_or(|next| next > chunk.from)
+    }
+
+    /// Whether this pass, which names every key, has already told what became of a version of a key with this hash: a copy that is
+    /// late must not bring back what was deleted and collected at the source before the walk came by (design 8.2, 8.3).
+    #[must_use]
+    pub fn has_told(&self, view: ViewId, version: &Version, key_hash: u64) -> bool {
+        let told = |before: &Before| {
+            let theirs = Claims::new(view, &before.vector, &before.closed, &before.held);
+            theirs.cover(version, before.recovered && before.is_settled)
+        };
+        self.kind.names_all() && key_hash < self.from && self.first.as_ref().is_some_and(told)
     }
 
     /// Keeps what the first chunk said.

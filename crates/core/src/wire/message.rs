@@ -65,6 +65,8 @@ pub enum Message {
         former: Vec<FormerReport>,
         /// The views known to be settled under the sender's.
         settled: Vec<ViewId>,
+        /// Lives in which members have handed over although the sender's view names earlier ones.
+        late: Vec<Life>,
         /// Nodes that are known to have adopted the sender's view.
         adopted: Vec<NodeId>,
         /// The greatest `covered` timestamp heard of each member.
@@ -182,6 +184,8 @@ pub struct HeldReport {
     pub vector: VersionVector,
     /// Per origin the greatest timestamp ever put in the table.
     pub seen: VersionVector,
+    /// Whether entries of earlier views were put in the table of which nobody who holds them all has handed over.
+    pub older: bool,
     /// Lives that were closed under that view.
     pub closed: Vec<ClosedLives>,
     /// Who has handed over, in which life, and whether recovered.

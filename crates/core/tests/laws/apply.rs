@@ -83,11 +83,11 @@ proptest! {
         let all: Vec<Frame> =
             peers.iter().zip(&streams).flat_map(|(node, steps)| frames(*node, steps, cuts)).collect();
         for frame in &all {
-            prop_assert!(!in_order.on_frame(frame).gap);
+            prop_assert!(!in_order.on_frame(frame, |_, _| false).gap);
         }
         if !all.is_empty() {
             for index in &order {
-                disturbed.on_frame(index.get(&all));
+                disturbed.on_frame(index.get(&all), |_, _| false);
             }
         }
         // What was lost is sent again: last frames first, or in order.
@@ -96,7 +96,7 @@ proptest! {
             again.reverse();
         }
         for frame in again {
-            disturbed.on_frame(frame);
+            disturbed.on_frame(frame, |_, _| false);
         }
         prop_assert_eq!(disturbed.table().digest(), in_order.table().digest());
         prop_assert_eq!(contents(&disturbed), contents(&in_order));
@@ -104,7 +104,7 @@ proptest! {
         // Beyond a gap nothing is claimed; once everything has come in order, all is.
         prop_assert!(matches!(disturbed.applied.compare(&in_order.applied), Causality::Equal | Causality::Before));
         for frame in &all {
-            disturbed.on_frame(frame);
+            disturbed.on_frame(frame, |_, _| false);
         }
         prop_assert_eq!(&disturbed.applied, &in_order.applied);
         prop_assert_eq!(disturbed.table().digest(), in_order.table().digest());

@@ -7,6 +7,7 @@ mod changes;
 mod forwards;
 mod hand_offs;
 mod lab;
+mod lives_and_views;
 mod names;
 mod script;
 mod views;

@@ -158,6 +158,8 @@ pub struct World {
     siblings: bool,
     /// What the node asked knew to be stable when a request came, where that is judged.
     stable_then: BTreeMap<u64, Timestamp>,
+    /// The greatest stable timestamp that any node has known, or any client has brought along.
+    stable_reached: Timestamp,
     /// Nodes began a life in their first view although the cluster was in a later one, which none of them could know.
     stale_start: bool,
     /// When the last view change was asked for.
@@ -227,6 +229,7 @@ impl World {
             views: BTreeMap::new(),
             siblings: false,
             stable_then: BTreeMap::new(),
+            stable_reached: Timestamp::ZERO,
             stale_start: false,
             changed_at: 0,
             samples: 0,

@@ -39,11 +39,11 @@ impl World {
             self.queue.push(self.now + deadline + PATIENCE, Event::GiveUp { request: id, session });
         }
         self.queue.push(pending.due, Event::Overdue { request: id });
+        self.stable_reached = self.stable_reached.max(pending.request.context.stable);
         if self.mix == Mix::Views
             && let Some(node) = &self.machines[at].node
         {
-            let stable = node.report(self.machines[at].clock.read(self.now)).stable;
-            self.stable_then.insert(id, stable);
+            self.stable_then.insert(id, node.stable());
         }
         self.pending.insert(id, pending);
         if self.machines[at].paused {
