@@ -6,7 +6,7 @@ mod cluster;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use cluster::{Cluster, free_port, precede, request, wait_for};
+use cluster::{Cluster, Connection, free_port, precede, request, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -54,6 +54,51 @@ fn a_node_that_is_asked_to_end_finishes_and_ends_with_0() {
     }
     assert_eq!(cluster.terminate(0).code(), Some(0));
     assert_eq!(cluster.request(1, "GET", "/kv-store/key-count", "").json()["key-count"], json!(100));
+}
+
+/// A node alone with so many keys, and the view changed to another one, to which all of them are to move.
+fn moving(keys: usize, value: &str) -> Cluster {
+    let mut cluster = Cluster::start(1, 1);
+    let new = cluster.add(&cluster.addresses(&[0]), 1);
+    cluster.wait_spares(&[new]);
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    let body = json!({ "value": value }).to_string();
+    for key in 0..keys {
+        connection.send("PUT", &format!("/kv-store/keys/k{key}"), &[], body.as_bytes()).unwrap();
+        assert_eq!(connection.receive().unwrap().status, 201);
+    }
+    let body = json!({ "view": [cluster.address(new)], "timeout-ms": 1 }).to_string();
+    let response = cluster.request(0, "PUT", "/kv-store/view-change", &body);
+    assert!([200, 202].contains(&response.status), "{response:?}");
+    cluster
+}
+
+#[test]
+fn a_node_that_is_asked_to_end_first_hands_over_what_it_held() {
+    let mut cluster = moving(3000, "v");
+    assert_eq!(cluster.terminate(0).code(), Some(0));
+    let log = cluster.log(0);
+    assert!(!log.contains("ERROR"), "{log}");
+    assert_eq!(cluster.request(1, "GET", "/kv-store/key-count", "").json()["key-count"], json!(3000), "{log}");
+    assert_eq!(cluster.request(1, "GET", "/kv-store/view-change", "").json()["settled"], json!(true));
+}
+
+#[test]
+fn a_node_that_ends_with_what_it_has_not_handed_over_says_how_much() {
+    let value = "v".repeat(1 << 20);
+    let mut cluster = wait_for("the new member is paused before it has everything", || {
+        let cluster = moving(16, &value);
+        cluster.pause(1);
+        let state = cluster.request(0, "GET", "/kv-store/view-change", "").json();
+        (state["settled"] == json!(false)).then_some(cluster)
+    });
+    assert_eq!(cluster.terminate(0).code(), Some(0));
+    let log = cluster.log(0);
+    let told = log.lines().any(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["level"] == json!("ERROR") && line["epoch"] == json!(0) && line["entries"] == json!(16)
+    });
+    assert!(told, "{log}");
 }
 
 #[test]

@@ -65,7 +65,8 @@ pub(crate) async fn serve(
     });
     let (socket, cork) = Watched::new(socket, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
-    let (mut draining, mut closing) = (false, false);
+    // A connection that begins during the end is for nodes and probes, and ends with its answer.
+    let (mut draining, mut closing) = (*drain.borrow_and_update(), false);
     let mut look = pin!(sleep(app.limits.header_timeout.min(app.limits.idle_timeout)));
     loop {
         tokio::select! {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{Method, Request, StatusCode, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::http::App;
@@ -48,21 +48,29 @@ impl Drop for Pass<'_> {
     }
 }
 
-/// Answers a request. `surplus`: the connection is beyond the limit, and only nodes and probes are served on it.
+/// Answers a request. `surplus`: the connection is beyond the limit, or began while this node is ending, and only nodes and
+/// probes are served on it.
 pub(crate) async fn answer(app: &App, activity: &Arc<Activity>, surplus: bool, request: Request<Incoming>) -> Response {
     let _busy = activity.begin_request(request.version() == Version::HTTP_2);
     if request.uri().path() == peer::PATH {
         return upgrade(app, request);
     }
     let (head, body) = request.into_parts();
-    if let Some(response) = too_long(app, &head).or_else(|| probe(app, &head)) {
+    let draining = app.draining.load(Ordering::Relaxed);
+    if let Some(mut response) = too_long(app, &head).or_else(|| probe(app, &head)) {
+        if draining && head.version != Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         return response;
     }
     let pass = if surplus { None } else { app.gate.enter() };
     if pass.is_none() {
-        let what = if surplus { "connections" } else { "concurrent requests" };
-        let failure = Failure::unavailable(format!("this node has reached its limit of {what}")).closing();
-        return failure.respond(&head.method, &header_token(app, &head));
+        let reason = match (surplus, draining) {
+            (true, true) => "this node is shutting down",
+            (true, false) => "this node has reached its limit of connections",
+            (false, _) => "this node has reached its limit of concurrent requests",
+        };
+        return Failure::unavailable(reason).closing().respond(&head.method, &header_token(app, &head));
     }
     let response = route(app, &head, body).await;
     if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {

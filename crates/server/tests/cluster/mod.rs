@@ -75,16 +75,20 @@ pub struct Node {
 impl Node {
     fn start(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let log = format!("{}/node-{}.log", env!("CARGO_TARGET_TMPDIR"), self.address.replace(':', "-"));
         let mut command = precede();
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(File::create(log).unwrap());
+        command.stderr(File::create(self.log()).unwrap());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert!(line.starts_with("listening on "), "it did not start: {line}");
         self.address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
         self.child = Some(child);
+    }
+
+    /// Where it logs to, since it was started last.
+    fn log(&self) -> String {
+        format!("{}/node-{}.log", env!("CARGO_TARGET_TMPDIR"), self.address.replace(':', "-"))
     }
 
     pub fn pid(&self) -> Pid {
@@ -206,6 +210,11 @@ impl Cluster {
     pub fn terminate(&mut self, node: usize) -> ExitStatus {
         self.nodes[node].signal(Signal::SIGTERM);
         self.nodes[node].wait()
+    }
+
+    /// What a node has logged since it was started last.
+    pub fn log(&self, node: usize) -> String {
+        std::fs::read_to_string(self.nodes[node].log()).unwrap()
     }
 
     /// Stops a node where it stands.
