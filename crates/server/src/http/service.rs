@@ -20,6 +20,9 @@ const KEYS: &str = "/kv-store/keys";
 const SHARDS: &str = "/kv-store/shards";
 const VIEW_CHANGE: &str = "/kv-store/view-change";
 
+/// What a request line has besides method and target: two spaces, the version, and its end.
+const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
+
 /// Lets so many requests in at once, and no more: nothing queues.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -81,13 +84,9 @@ pub(crate) async fn answer(app: &App, activity: &Arc<Activity>, surplus: bool, r
 
 async fn route(app: &App, head: &Parts, body: Incoming) -> Response {
     let path = head.uri.path();
-    if let Some(key) = path.strip_prefix(KEYS)
-        && (key.is_empty() || key.starts_with('/'))
-    {
+    if let Some(key) = key_of(path) {
         return match head.method {
-            Method::GET | Method::PUT | Method::DELETE => {
-                keys::answer(app, head, key.strip_prefix('/').unwrap_or_default(), body).await
-            }
+            Method::GET | Method::PUT | Method::DELETE => keys::answer(app, head, key, body).await,
             _ => wrong_method(&head.method, "GET, PUT, DELETE", &header_token(app, head)),
         };
     }
@@ -122,13 +121,23 @@ fn probe(app: &App, head: &Parts) -> Option<Response> {
     }
 }
 
+/// Whether the head is longer than it may be: request line and header fields together. A key has a limit of its own, and
+/// does not count here.
 fn too_long(app: &App, head: &Parts) -> Option<Response> {
-    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    (bytes > app.limits.header_bytes).then(|| {
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let key = key_of(head.uri.path()).map_or(0, str::len);
+    (head.method.as_str().len() + LINE_BYTES + target - key + fields > app.limits.header_bytes).then(|| {
         let error = format!("Request header is too large: the limit is {} bytes", app.limits.header_bytes);
         let failure = Failure::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error).closing();
         failure.respond(&head.method, &header_token(app, head))
     })
+}
+
+/// The key, as it stands in the path, if the path is that of a key.
+fn key_of(path: &str) -> Option<&str> {
+    let key = path.strip_prefix(KEYS)?;
+    if key.is_empty() { Some(key) } else { key.strip_prefix('/') }
 }
 
 fn upgrade(app: &App, mut request: Request<Incoming>) -> Response {
