@@ -296,6 +296,31 @@ fn raw_values_are_bytes_with_a_type() {
 }
 
 #[test]
+fn whoever_serves_a_read_obeys_what_it_accepts() {
+    let cluster = Cluster::start(2, 1);
+    let keys = keys_by_node(&cluster);
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    for (key, asked) in keys.iter().flat_map(|key| [(key, 0), (key, 1)]) {
+        let (node, path) = (cluster.address(asked), format!("/kv-store/keys/{key}"));
+        let put = request(node, "PUT", &path, &form, br#"{"value": "x"}"#);
+        assert!(put.status < 202, "what tools send by default counts as JSON: {put:?}");
+        for (accept, is_raw) in [
+            ("text/plain", true),
+            ("application/json;q=0, */*", true),
+            ("application/json", false),
+            ("*/*;q=0, application/json;q=0.1", false),
+        ] {
+            let response = request(node, "GET", &path, &[("Accept", accept)], b"");
+            assert_eq!(
+                (response.status, response.body == b"\"x\""),
+                (200, is_raw),
+                "{accept} at {asked}: {response:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn wait_and_w_are_obeyed_and_judged() {
     let mut cluster = Cluster::start(2, 2);
     let path = "/kv-store/keys/k";
