@@ -3,7 +3,13 @@
 
 mod cluster;
 
-use cluster::{Cluster, request};
+use cluster::{Cluster, request, wait_for};
+use precede_core::causality::context::Context;
+use precede_core::causality::hlc::Timestamp;
+use precede_core::causality::token;
+use precede_core::config::Config;
+use precede_core::id::{Address, ViewId};
+use precede_core::placement::view::View;
 use serde_json::{Value, json};
 
 /// A key of each of the two shards of a cluster of two nodes, in the order of the nodes.
@@ -189,6 +195,33 @@ fn a_response_of_another_node_names_it() {
     });
     assert_eq!((response.status, response.json()), (404, absent));
     assert_eq!(cluster.request(0, "GET", &format!("/kv-store/keys/{own}"), "").json().get("address"), None);
+}
+
+#[test]
+fn a_refusal_of_another_node_names_it_too() {
+    let cluster = Cluster::start(2, 1);
+    let keys = keys_by_node(&cluster);
+    // A context of a view that nobody knows.
+    let members = [0, 1].map(|node| Address::parse(cluster.address(node), None).unwrap());
+    let view = View::bootstrap(&members, 1).unwrap();
+    let fingerprint = Config::new(members[0].clone(), view, 0).cluster.fingerprint();
+    let unknown = ViewId { epoch: 9, activation: Timestamp(1), coordinator: members[0].node_id() };
+    let context =
+        token::encode(&Context { view: Some(unknown), stable: Timestamp(1), ..Context::default() }, fingerprint);
+    for (node, key) in keys.iter().enumerate() {
+        let path = format!("/kv-store/keys/{key}?wait=100");
+        for asked in 0..2 {
+            let response = wait_for("the nodes know that all have been heard", || {
+                let response = cluster.request_after(asked, "GET", &path, &context, "");
+                (response.status == 410).then_some(response)
+            });
+            let body = response.json();
+            assert_eq!(body["error"], json!("View of the context is lost"));
+            let address = (node != asked).then(|| json!(cluster.address(node)));
+            assert_eq!(body.get("address"), address.as_ref(), "{response:?}");
+            assert_eq!(response.header("precede-node"), cluster.address(node));
+        }
+    }
 }
 
 #[test]

@@ -143,7 +143,10 @@ fn respond(app: &App, head: &Parts, reply: &Reply, wants_raw: bool) -> Response 
         Outcome::Refused(refusal) => {
             let failure = errors::from_refusal(refusal);
             let token = token::encode(&reply.context, app.driver.fingerprint());
-            let mut response = failure.respond(&head.method, &token);
+            let mut response = match served.by == app.driver.me {
+                true => failure.respond(&head.method, &token),
+                false => failure.respond_from(&head.method, &token, &reply::address(app, served.by)),
+            };
             reply::add_served(app, &mut response, &Served { version: None, acks: None, ..served });
             return response;
         }
