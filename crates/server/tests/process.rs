@@ -4,9 +4,9 @@
 mod cluster;
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
-use cluster::{Cluster, Connection, free_port, precede, request, wait_for};
+use cluster::{Cluster, Connection, free_port, free_ports, precede, request, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -205,17 +205,47 @@ fn single_operations_keep_a_session() {
     assert_eq!(output.status.code(), Some(3));
 }
 
+/// `precede dev`, which is ended with the test.
+struct Dev(Child);
+
+impl Dev {
+    fn start(base: u16) -> Self {
+        let mut command = precede();
+        command.args(["dev", "--port-base", &base.to_string()]).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    /// Asks it to end, and waits until it has.
+    fn end(&mut self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), signal).unwrap();
+        assert!(wait_for("dev ends", || self.0.try_wait().unwrap()).success());
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn dev_that_is_asked_to_end_while_it_starts_ends() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let base = free_ports(4);
+        let mut dev = Dev::start(base);
+        // The first node runs, so that dev hears signals; the others are about to.
+        wait_for("a node listens", || std::net::TcpStream::connect(("127.0.0.1", base)).ok());
+        dev.end(signal);
+        assert!((base..base + 4).all(|port| std::net::TcpStream::connect(("127.0.0.1", port)).is_err()));
+    }
+}
+
 #[test]
 fn dev_runs_a_cluster_that_survives_a_node() {
-    let base = wait_for("four free ports in a row", || {
-        let base = free_port();
-        let free = (base..base + 4).all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
-        free.then_some(base)
-    });
-    let mut command = precede();
-    command.args(["dev", "--port-base", &base.to_string()]).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut dev = command.spawn().unwrap();
-    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let base = free_ports(4);
+    let mut dev = Dev::start(base);
+    let mut lines = BufReader::new(dev.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut told = Vec::new();
     for line in lines.by_ref() {
         let last = line.contains("Ctrl-C");
@@ -237,8 +267,7 @@ fn dev_runs_a_cluster_that_survives_a_node() {
     assert!(again.contains(&format!("--address {last} ")), "{again}");
     let get = request(&first, "GET", "/kv-store/keys/k", &[("Causal-Context", put.context())], b"");
     assert_eq!(get.json()["value"], json!(1));
-    kill(Pid::from_raw(i32::try_from(dev.id()).unwrap()), Signal::SIGTERM).unwrap();
-    assert!(wait_for("dev ends", || dev.try_wait().unwrap()).success());
+    dev.end(Signal::SIGTERM);
     assert!(std::net::TcpStream::connect(&first).is_err(), "its nodes end with it");
     let mut rest = String::new();
     for line in lines {

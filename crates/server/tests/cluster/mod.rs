@@ -57,11 +57,16 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 
 /// A port that nobody listens on, below the range from which the system takes ports of outgoing connections.
 pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of so many such ports in a row.
+pub fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = u16::try_from(std::process::id() % 1200).unwrap() * 10;
-    wait_for("a free port", || {
-        let port = 20_000 + (base + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+    wait_for("free ports", || {
+        let first = 20_000 + (base + NEXT.fetch_add(count, Ordering::Relaxed)) % 12_000;
+        (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(first)
     })
 }
 
