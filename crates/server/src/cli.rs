@@ -186,7 +186,7 @@ pub(crate) enum ViewCommand {
     Show,
     /// Say what a change would move, and change nothing
     Plan(ChangeArgs),
-    /// Change the view and wait until everything has moved; Ctrl-C leaves the change to go on by itself
+    /// Change the view and wait until everything has moved; after Ctrl-C a change that was asked for goes on by itself
     Change(ChangeArgs),
 }
 
