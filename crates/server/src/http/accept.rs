@@ -61,7 +61,7 @@ pub(crate) async fn run(listener: TcpListener, app: Arc<App>, open: Arc<Open>, d
             tracing::debug!(%error, "connection ended at once");
             continue;
         }
-        let surplus = count >= app.limits.connections || app.draining.load(Ordering::Relaxed);
+        let surplus = count >= app.limits.connections;
         let connection = connection::serve(Arc::clone(&app), Arc::clone(&builder), socket, surplus, drain.clone());
         tokio::spawn(async move {
             let _counted = counted;

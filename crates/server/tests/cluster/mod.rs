@@ -213,8 +213,13 @@ impl Cluster {
 
     /// Asks a node to end; returns how it did.
     pub fn terminate(&mut self, node: usize) -> ExitStatus {
-        self.nodes[node].signal(Signal::SIGTERM);
+        self.ask_to_end(node);
         self.nodes[node].wait()
+    }
+
+    /// Asks a node to end, and does not wait.
+    pub fn ask_to_end(&self, node: usize) {
+        self.nodes[node].signal(Signal::SIGTERM);
     }
 
     /// What a node has logged since it was started last.
