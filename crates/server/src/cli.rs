@@ -4,6 +4,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Parser, Subcommand};
 
 use crate::bench::args::{BareArgs, BenchArgs};
+use crate::commands::EXIT_CODES;
 
 /// A distributed, in-memory, causally consistent key-value store.
 #[derive(Debug, Parser)]
@@ -22,10 +23,13 @@ pub(crate) enum Command {
     /// Run a whole cluster on this machine, for trying
     Dev(DevArgs),
     /// Write a key
+    #[command(after_help = EXIT_CODES)]
     Put(PutArgs),
     /// Read a key
+    #[command(after_help = EXIT_CODES)]
     Get(GetArgs),
     /// Delete a key
+    #[command(after_help = EXIT_CODES)]
     Delete(DeleteArgs),
     /// Look at the view, or change it: add and remove nodes, change the replication factor
     View(ViewArgs),
@@ -182,7 +186,7 @@ pub(crate) enum ViewCommand {
     Show,
     /// Say what a change would move, and change nothing
     Plan(ChangeArgs),
-    /// Change the view and wait until everything has moved; Ctrl-C leaves the change to go on by itself
+    /// Change the view and wait until everything has moved; after Ctrl-C a change that was asked for goes on by itself
     Change(ChangeArgs),
 }
 

@@ -1,6 +1,6 @@
 //! A whole cluster on this machine, for trying: one process per node, so that one can be killed.
 
-use std::process::{ExitCode, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use precede_core::id::Address;
@@ -100,27 +100,43 @@ async fn run(plan: &Plan) -> anyhow::Result<()> {
         let member = member.clone();
         children.spawn(async move { (member, child.wait().await) });
     }
-    tokio::select! {
-        ready = all_ready(plan) => ready?,
-        Some(Ok((member, status))) = children.join_next() => {
-            anyhow::bail!("node {member} ended at its start ({}): is its port in use?", describe(status));
-        }
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    introduce(plan, &pids);
-    loop {
+    let asked_to_end = async {
         tokio::select! {
-            Some(Ok((member, status))) = children.join_next() => lament(plan, &member, status),
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
+    };
+    tokio::select! {
+        ended = watch(plan, &mut children, &pids) => ended?,
+        () = asked_to_end => {}
     }
     println!("\nstopping");
     stdins.clear();
     // Those that have not ended then are killed when their handles are dropped.
     let _ = timeout(END_TIMEOUT, async { while children.join_next().await.is_some() {} }).await;
     Ok(())
+}
+
+/// Waits until the nodes are ready, then tells of those that end. Ends only if the start fails.
+async fn watch(
+    plan: &Plan,
+    children: &mut JoinSet<(Address, std::io::Result<ExitStatus>)>,
+    pids: &[u32],
+) -> anyhow::Result<()> {
+    tokio::select! {
+        ready = all_ready(plan) => ready?,
+        Some(Ok((member, status))) = children.join_next() => {
+            anyhow::bail!("node {member} ended at its start ({}): is its port in use?", describe(status));
+        }
+    }
+    introduce(plan, pids);
+    while let Some(ended) = children.join_next().await {
+        if let Ok((member, status)) = ended {
+            lament(plan, &member, status);
+        }
+    }
+    // Nodes that are started again are not its own: it ends when it is asked to.
+    std::future::pending().await
 }
 
 async fn all_ready(plan: &Plan) -> anyhow::Result<()> {
@@ -188,11 +204,11 @@ fn program() -> String {
     std::env::current_exe().map_or_else(|_| "precede".to_owned(), |path| path.display().to_string())
 }
 
-fn lament(plan: &Plan, member: &Address, status: std::io::Result<std::process::ExitStatus>) {
+fn lament(plan: &Plan, member: &Address, status: std::io::Result<ExitStatus>) {
     println!("node {member} has ended ({}); the others go on. To start it again:\n", describe(status));
     println!("  {} {}\n", program(), plan.serve(member).join(" "));
 }
 
-fn describe(status: std::io::Result<std::process::ExitStatus>) -> String {
+fn describe(status: std::io::Result<ExitStatus>) -> String {
     status.map_or_else(|error| error.to_string(), |status| status.to_string())
 }

@@ -171,9 +171,20 @@ impl Driver {
         self.state.lock().node.report(self.clock.now())
     }
 
-    /// Whether no live peer lacks a write of this node.
+    /// Whether nothing is lost if this node ends now.
     pub(crate) fn is_drained(&self) -> bool {
-        self.state.lock().node.drained()
+        self.state.lock().node.drained(self.clock.now())
+    }
+
+    /// Whether this node has handed over what it held under former views.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.state.lock().node.is_handed_over()
+    }
+
+    /// What it has not handed over: the epoch, and how many entries. Slow.
+    pub(crate) fn not_handed_over(&self) -> Vec<(u32, u64)> {
+        let entries = self.state.lock().node.not_handed_over();
+        entries.into_iter().map(|(view, entries)| (view.epoch, entries)).collect()
     }
 
     /// Gives the node its ticks. Never ends.

@@ -57,11 +57,16 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 
 /// A port that nobody listens on, below the range from which the system takes ports of outgoing connections.
 pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of so many such ports in a row.
+pub fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = u16::try_from(std::process::id() % 1200).unwrap() * 10;
-    wait_for("a free port", || {
-        let port = 20_000 + (base + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+    wait_for("free ports", || {
+        let first = 20_000 + (base + NEXT.fetch_add(count, Ordering::Relaxed)) % 12_000;
+        (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(first)
     })
 }
 
@@ -75,16 +80,20 @@ pub struct Node {
 impl Node {
     fn start(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let log = format!("{}/node-{}.log", env!("CARGO_TARGET_TMPDIR"), self.address.replace(':', "-"));
         let mut command = precede();
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(File::create(log).unwrap());
+        command.stderr(File::create(self.log()).unwrap());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert!(line.starts_with("listening on "), "it did not start: {line}");
         self.address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
         self.child = Some(child);
+    }
+
+    /// Where it logs to, since it was started last.
+    fn log(&self) -> String {
+        format!("{}/node-{}.log", env!("CARGO_TARGET_TMPDIR"), self.address.replace(':', "-"))
     }
 
     pub fn pid(&self) -> Pid {
@@ -204,8 +213,18 @@ impl Cluster {
 
     /// Asks a node to end; returns how it did.
     pub fn terminate(&mut self, node: usize) -> ExitStatus {
-        self.nodes[node].signal(Signal::SIGTERM);
+        self.ask_to_end(node);
         self.nodes[node].wait()
+    }
+
+    /// Asks a node to end, and does not wait.
+    pub fn ask_to_end(&self, node: usize) {
+        self.nodes[node].signal(Signal::SIGTERM);
+    }
+
+    /// What a node has logged since it was started last.
+    pub fn log(&self, node: usize) -> String {
+        std::fs::read_to_string(self.nodes[node].log()).unwrap()
     }
 
     /// Stops a node where it stands.
