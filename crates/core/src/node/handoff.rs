@@ -39,11 +39,11 @@ impl Node {
             let rank = |node: &NodeId| {
                 let has_bulk = held.view.shard_of_member(*node).is_some_and(|shard| held.has_bulk(shard));
                 let holds = self.holders.get(id).is_some_and(|holders| holders.contains(node));
-                let sick = !self.is_up(*node);
+                let sick = !self.is_up(*node) || self.avoid.contains_key(node);
                 (*node != self.me, sick, !(has_bulk || holds), *node)
             };
-            // One that does not answer is left alone for a while.
-            let able = |node: &NodeId| *node == self.me || !self.avoid.contains_key(node);
+            // One that does not hand over is left alone for a while.
+            let able = |node: &NodeId| *node == self.me || !self.unwilling.contains_key(node);
             let next = todo.filter(able).min_by_key(rank);
             if let Some(node) = next
                 && let Some(start) = self.life_of_old_member(node)

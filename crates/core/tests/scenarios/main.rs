@@ -9,6 +9,7 @@ mod hand_offs;
 mod lab;
 mod names;
 mod script;
+mod strangers;
 mod views;
 mod views_in_trouble;
 
