@@ -190,3 +190,78 @@ impl Node {
         views.any(|view| view.shard_of_member(node).is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causality::hlc::Timestamp;
+    use crate::config::Config;
+    use crate::effect::Effects;
+    use crate::id::{Life, ShardId};
+    use crate::input::Input;
+    use crate::limits::NODES_MAX;
+    use crate::placement::view::View;
+    use crate::time::WallTime;
+    use crate::wire::message::{FormerReport, Statement};
+
+    const NOW: Now = Now { monotonic: Instant(0), wall: WallTime(1_700_000_000_000) };
+
+    fn node() -> (Node, NodeId) {
+        let addresses: Vec<Address> =
+            (1..4).map(|at| Address::parse(&format!("10.0.0.{at}:80"), None).unwrap()).collect();
+        let view = View::bootstrap(&addresses, 3).unwrap();
+        (Node::new(Config::new(addresses[0].clone(), view, 1), NOW), addresses[1].node_id())
+    }
+
+    fn tell(node: &mut Node, from: NodeId, life: Option<Timestamp>, body: Message) {
+        let (cluster, view, clock) = (node.cluster, node.views.current().id, Timestamp(1));
+        let envelope = Envelope { cluster, view, from, life, clock, body };
+        node.step(NOW, Input::Message(Box::new(envelope)), &mut Effects::new());
+    }
+
+    #[test]
+    fn what_is_said_of_nodes_and_views_that_do_not_count_is_not_kept() {
+        let (mut node, peer) = node();
+        let strangers: Vec<NodeId> = (0..10_000).map(NodeId).collect();
+        let view = ViewId { epoch: 7, activation: Timestamp(7), coordinator: NodeId(7) };
+        let lives = vec![Life { node: NodeId(1), start: Timestamp(1) }];
+        let statements = (0..1000).map(|shard| Statement { shard: ShardId(shard), lives: lives.clone() }).collect();
+        let gossip = Message::Gossip {
+            wall: NOW.wall,
+            former: vec![FormerReport { view, holds: true, statements }],
+            settled: Vec::new(),
+            adopted: strangers.clone(),
+            covered: strangers.iter().map(|node| (*node, Timestamp(1))).collect(),
+        };
+        tell(&mut node, peer, Some(Timestamp(1)), gossip.clone());
+        tell(&mut node, NodeId(5), Some(Timestamp(1)), gossip);
+        assert_eq!(node.adopted.len(), 2);
+        assert_eq!((node.holders.len(), node.statements.len(), node.walls.len()), (0, 0, 1));
+        assert_eq!(node.stability.words().len(), 3);
+    }
+
+    #[test]
+    fn lives_of_nodes_without_end_are_not_kept() {
+        let (mut node, peer) = node();
+        for stranger in 0..NODES_MAX as u64 + 100 {
+            tell(&mut node, NodeId(stranger), Some(Timestamp(1)), Message::ViewAsk);
+        }
+        tell(&mut node, peer, Some(Timestamp(9)), Message::ViewAsk);
+        assert!(node.lives.len() <= NODES_MAX + 1);
+        assert_eq!(node.lives.get(&peer), Some(&Timestamp(9)), "members come before strangers");
+    }
+
+    #[test]
+    fn strangers_without_end_are_told_of_once_and_then_not() {
+        let (mut node, _) = node();
+        let mut events = 0;
+        for stranger in 0..10_000 {
+            let mut effects = Effects::new();
+            let view = ViewId { epoch: 0, activation: Timestamp(0), coordinator: NodeId(9) };
+            node.refuse_stranger(NOW, 1, view, NodeId(stranger), &mut effects);
+            node.refuse_stranger(NOW, 1, view, NodeId(stranger), &mut effects);
+            events += effects.len();
+        }
+        assert_eq!((events, node.refused.len()), (STRANGERS_MAX, STRANGERS_MAX));
+    }
+}
