@@ -58,6 +58,7 @@ impl Node {
             effects.push(Effect::Event(Event::PeerDown(node)));
         }
         self.avoid.retain(|_, until| *until > now.monotonic);
+        self.unwilling.retain(|_, until| *until > now.monotonic);
     }
 
     fn say_hello(&mut self, now: Now, effects: &mut Effects) {

@@ -13,9 +13,9 @@ use crate::time::{Instant, Now};
 use crate::wire::message::{self, Message, SyncChunk, SyncPull};
 
 impl Node {
-    /// The life in which an old member can hand something over: the newest that was heard, or that was reached when the view
-    /// was stamped. One that has started again since may have recovered in the former view; if not, it says that it holds nothing.
-    fn life_of_old_member(&self, node: NodeId) -> Option<Timestamp> {
+    /// The newest life of a node that was heard, or that was reached when the view was stamped. An old member that has started again
+    /// since may have recovered in the former view, and hands over; if not, it says that it holds nothing.
+    pub(super) fn life_of(&self, node: NodeId) -> Option<Timestamp> {
         self.newest_life(node).max(self.views.current().life(node))
     }
 
@@ -33,14 +33,14 @@ impl Node {
             let rank = |node: &NodeId| {
                 let has_bulk = held.view.shard_of_member(*node).is_some_and(|shard| held.has_bulk(shard));
                 let holds = self.holders.get(id).is_some_and(|holders| holders.contains(node));
-                let sick = !self.is_up(*node);
+                let sick = !self.is_up(*node) || self.avoid.contains_key(node);
                 (*node != self.me, sick, !(has_bulk || holds), *node)
             };
-            // One that does not answer is left alone for a while.
-            let able = |node: &NodeId| *node == self.me || !self.avoid.contains_key(node);
+            // One that does not hand over is left alone for a while.
+            let able = |node: &NodeId| *node == self.me || !self.unwilling.contains_key(node);
             let next = todo.filter(able).min_by_key(rank);
             if let Some(node) = next
-                && let Some(start) = self.life_of_old_member(node)
+                && let Some(start) = self.life_of(node)
             {
                 return Some((*id, Life { node, start }));
             }

@@ -12,6 +12,7 @@ mod requests;
 mod routing;
 mod settle;
 mod spread;
+mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -28,6 +29,7 @@ use crate::event::Event;
 use crate::id::{Address, NodeId, ShardId, ViewId};
 use crate::input::Input;
 use crate::membership::{self, Membership};
+use crate::node::strangers::Refused;
 use crate::placement::view::View;
 use crate::placement::views::Views;
 use crate::reader::Reader;
@@ -82,6 +84,8 @@ pub struct Node {
     unknown: BTreeMap<ViewId, Instant>,
     /// To whom views were offered since the last heartbeat, and whose were asked for.
     offered: BTreeSet<NodeId>,
+    /// Of whom messages were refused lately.
+    refused: BTreeMap<NodeId, Refused>,
     lease: Option<Lease>,
     change: Option<Change>,
     /// Questions to old owners that are not answered: the pending request.
@@ -101,6 +105,8 @@ pub struct Node {
     /// Whom the transport was told to keep connections to.
     reached: BTreeSet<NodeId>,
     avoid: BTreeMap<NodeId, Instant>,
+    /// Old members that have not handed over when they were asked, and until when they are left alone.
+    unwilling: BTreeMap<NodeId, Instant>,
     pass: Option<Pass>,
     pending: PendingRequests,
     forwards: BTreeMap<u64, u64>,
@@ -146,6 +152,7 @@ impl Node {
             disconnected: BTreeSet::new(),
             reached: members.iter().copied().collect(),
             avoid: BTreeMap::new(),
+            unwilling: BTreeMap::new(),
             pass: None,
             pending: PendingRequests::default(),
             forwards: BTreeMap::new(),
@@ -171,6 +178,7 @@ impl Node {
             heard: BTreeMap::new(),
             unknown: BTreeMap::new(),
             offered: BTreeSet::new(),
+            refused: BTreeMap::new(),
             lease: None,
             change: None,
             fetches: BTreeMap::new(),

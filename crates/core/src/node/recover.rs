@@ -285,7 +285,7 @@ impl Node {
         if let Some(pass) = self.pass.take()
             && pass.legacy.is_some()
         {
-            self.avoid.insert(pass.source.node, now.monotonic + self.config.cluster.attempt_timeout);
+            self.unwilling.insert(pass.source.node, now.monotonic + self.config.cluster.attempt_timeout);
         }
     }
 

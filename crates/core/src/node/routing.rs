@@ -188,6 +188,9 @@ impl Node {
             // All were tried. Where some did not answer, messages may have been lost: go round again.
             // A write whose replicas are not connected has not been sent: it waits for a connection.
             let unsent = pending.request.action.is_write() && pending.refused.is_none();
+            if unsent {
+                self.ask_lives(pending, effects);
+            }
             // Views differ for a moment while they change.
             let unsettled = pending.refused == Some(Refusal::NotOwner) || !self.views.is_settled();
             if unsent || unsettled || pending.attempts.iter().any(|attempt| attempt.given_up) {
@@ -211,7 +214,7 @@ impl Node {
         }
         let request = crate::wire::request::Request { deadline: left, ..pending.request.clone() };
         let attempt = if is_write { patience } else { left };
-        let life = self.newest_life(at).filter(|_| is_write);
+        let life = self.life_of(at).filter(|_| is_write);
         let forward = Forward {
             id,
             hops: pending.hops + 1,
@@ -227,6 +230,17 @@ impl Node {
         pending.attempts.push(Attempt { id, at, life, not_after, until: now.monotonic + patience, given_up: false });
         self.forwards.insert(id, key);
         self.send(at, Message::Forward(forward), effects);
+    }
+
+    /// Asks the replicas of a write's shard for a word of theirs, where none was heard yet: it names their lives.
+    fn ask_lives(&mut self, pending: &Pending, effects: &mut Effects) {
+        let Some(key) = pending.request.action.key() else { return };
+        let shard = self.views.current().shard_of_hash(key_hash(key)).id;
+        for node in self.views.current().members_of(shard) {
+            if node != self.me && self.life_of(node).is_none() && self.offered.insert(node) {
+                self.send(node, Message::ViewAsk, effects);
+            }
+        }
     }
 
     /// The next node to try: one that looks healthy if there is one, and, for a read that this replica cannot answer, one
@@ -252,7 +266,7 @@ impl Node {
             // What is sent without a connection may or may not arrive, and what is not meant for one life may arrive at two: a read can
             // bear that, a write cannot.
             .filter(|node| {
-                let is_known = self.newest_life(*node).is_some() && !self.disconnected.contains(node);
+                let is_known = self.life_of(*node).is_some() && !self.disconnected.contains(node);
                 is_known || !pending.request.action.is_write()
             })
             .collect();
@@ -298,7 +312,7 @@ impl Node {
         };
         // It has started again: what it did of this try before, it does not know.
         pending.unknown |=
-            answered.and_then(|attempt| attempt.life).is_some_and(|life| self.newest_life(from) > Some(life));
+            answered.and_then(|attempt| attempt.life).is_some_and(|life| self.life_of(from) > Some(life));
         match refusal {
             // What an earlier try did is not undone by a refusal of this one.
             Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost if pending.unknown => pending.forward_at = None,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::causality::hlc::Timestamp;
 use crate::id::{Life, NodeId, Origin, ViewId};
-use crate::limits::SETTLED_VIEWS_MAX;
+use crate::limits::{FORMER_VIEWS_MAX, SETTLED_VIEWS_MAX};
 use crate::placement::view::{View, ViewError, ViewRecord};
 
 /// What a view id means to a node.
@@ -133,9 +133,11 @@ impl Views {
         }
     }
 
-    /// Hears of a view below the current; tells whether it is a former one that was not known.
+    /// Hears of a view below the current; tells whether it is a former one that was not known. There is room for several times
+    /// what a message names.
     pub fn hear(&mut self, view: View) -> bool {
-        let news = view.id < self.current.id && matches!(self.place(&view.id), Place::Unknown);
+        let room = self.former.len() < 4 * FORMER_VIEWS_MAX;
+        let news = room && view.id < self.current.id && matches!(self.place(&view.id), Place::Unknown);
         if news {
             self.former.insert(view.id, view);
         }

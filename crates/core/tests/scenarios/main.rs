@@ -11,6 +11,7 @@ mod lab;
 mod lives_and_views;
 mod names;
 mod script;
+mod strangers;
 mod views;
 mod views_in_trouble;
 

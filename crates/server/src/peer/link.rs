@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use crate::driver::Driver;
 use crate::peer::frame::Frames;
 use crate::peer::outbox::Outbox;
-use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, PATH, PROTOCOL};
+use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, PATH, PROTOCOL};
 
 /// For one attempt, handshake included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -62,9 +62,10 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
     let (mut rounds, mut refused) = (0, false);
     loop {
         if attempts.len() < ATTEMPTS_MAX {
-            let (address, ours, cluster) = (address.clone(), driver.address.clone(), driver.fingerprint());
+            let (address, ours) = (address.clone(), driver.address.clone());
+            let (cluster, epoch) = (driver.fingerprint(), driver.epoch());
             attempts.spawn(async move {
-                match timeout(ATTEMPT_TIMEOUT, attempt(&address, &ours, cluster)).await {
+                match timeout(ATTEMPT_TIMEOUT, attempt(&address, &ours, cluster, epoch)).await {
                     Ok(result) => result,
                     Err(_) => Err(io::ErrorKind::TimedOut.into()),
                 }
@@ -96,14 +97,14 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
     }
 }
 
-async fn attempt(address: &Address, ours: &Address, cluster: u64) -> io::Result<TcpStream> {
+async fn attempt(address: &Address, ours: &Address, cluster: u64, epoch: u32) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address.as_str()).await?;
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
     SockRef::from(&stream).set_tcp_user_timeout(Some(ACK_TIMEOUT))?;
     let request = format!(
         "GET {PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: upgrade\r\nUpgrade: {PROTOCOL}\r\n\
-         {CLUSTER_HEADER}: {cluster:016x}\r\n{ADDRESS_HEADER}: {ours}\r\n\r\n"
+         {CLUSTER_HEADER}: {cluster:016x}\r\n{EPOCH_HEADER}: {epoch}\r\n{ADDRESS_HEADER}: {ours}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::with_capacity(512);

@@ -4,6 +4,7 @@
 pub(crate) mod frame;
 pub(crate) mod link;
 pub(crate) mod outbox;
+mod seldom;
 pub(crate) mod upgrade;
 
 use std::collections::HashSet;
@@ -19,6 +20,8 @@ pub(crate) const PATH: &str = "/precede/peer";
 pub(crate) const PROTOCOL: &str = "precede-peer/1";
 /// The header with the cluster's fingerprint, in hexadecimal digits.
 pub(crate) const CLUSTER_HEADER: &str = "precede-cluster";
+/// The header with the epoch of the sender's view; 0 if there is none.
+pub(crate) const EPOCH_HEADER: &str = "precede-epoch";
 /// The header with the sender's address.
 pub(crate) const ADDRESS_HEADER: &str = "precede-address";
 

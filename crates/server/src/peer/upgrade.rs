@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use http::header::{CONNECTION, UPGRADE};
@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use crate::driver::Driver;
 use crate::http::reply::{Response, empty};
 use crate::peer::frame::Frames;
-use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, PROTOCOL, link};
+use crate::peer::seldom::Seldom;
+use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, PROTOCOL, link};
 
 /// A link on which nothing arrives for so long is dropped.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ pub(crate) struct PeerCounts {
     pub(crate) links: AtomicUsize,
     /// Strangers refused since the start.
     pub(crate) strangers: AtomicU64,
+    /// Which of them were logged lately.
+    told: Seldom,
 }
 
 /// Answers a request to upgrade: 101, or why not. Nothing is allocated for a stranger.
@@ -48,10 +51,14 @@ pub(crate) fn answer(
     }
     let cluster = text(headers, CLUSTER_HEADER).and_then(|text| u64::from_str_radix(text, 16).ok());
     let from = text(headers, ADDRESS_HEADER).and_then(|text| Address::parse(text, None).ok());
-    let known = |cluster| driver.admits(cluster, from.as_ref().map_or(driver.me, Address::node_id));
+    let epoch = text(headers, EPOCH_HEADER).and_then(|text| text.parse().ok()).unwrap_or_default();
+    let known = |cluster| driver.admits(cluster, epoch, from.as_ref().map_or(driver.me, Address::node_id));
     if !cluster.is_some_and(known) {
-        counts.strangers.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(address = text(headers, ADDRESS_HEADER), "refused a node of another cluster");
+        let refused = counts.strangers.fetch_add(1, Ordering::Relaxed) + 1;
+        let address = text(headers, ADDRESS_HEADER).unwrap_or_default();
+        if counts.told.is_time(address, Instant::now()) {
+            tracing::warn!(address, refused, "refused a node of another cluster");
+        }
         return Err((StatusCode::FORBIDDEN, "This node belongs to another cluster"));
     }
     let Some(address) = from else {

@@ -82,18 +82,13 @@ impl Node {
         assert!(self.child.is_none(), "it runs");
         let mut command = precede();
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(File::create(self.log()).unwrap());
+        command.stderr(File::create(self.log_path()).unwrap());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert!(line.starts_with("listening on "), "it did not start: {line}");
         self.address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
         self.child = Some(child);
-    }
-
-    /// Where it logs to, since it was started last.
-    fn log(&self) -> String {
-        format!("{}/node-{}.log", env!("CARGO_TARGET_TMPDIR"), self.address.replace(':', "-"))
     }
 
     pub fn pid(&self) -> Pid {
@@ -108,6 +103,16 @@ impl Node {
     pub fn wait(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         wait_for("the process ends", || child.try_wait().unwrap())
+    }
+
+    /// What it has logged since it was started last.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap()
+    }
+
+    /// Where it logs to, since it was started last.
+    fn log_path(&self) -> String {
+        format!("{}/node-{}.log", env!("CARGO_TARGET_TMPDIR"), self.address.replace(':', "-"))
     }
 
     pub fn is_ready(&self) -> bool {
@@ -157,13 +162,13 @@ impl Cluster {
         Self { nodes }
     }
 
-    /// Starts one more node, which is told that these are the members.
+    /// Starts one more node, which is told that these are the members; nothing if there are none.
     pub fn add(&mut self, members: &[String], repl_factor: usize) -> usize {
         let address = format!("127.0.0.1:{}", free_port());
-        let members = if members.is_empty() { address.clone() } else { members.join(",") };
-        let factor = repl_factor.to_string();
-        let arguments = ["serve", "--address", &address, "--view", &members, "--repl-factor", &factor];
-        let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let (members, factor) = (members.join(","), repl_factor.to_string());
+        let told = ["serve", "--address", &address, "--view", &members, "--repl-factor", &factor];
+        let told = if members.is_empty() { &told[..3] } else { &told[..] };
+        let arguments = told.iter().map(|text| (*text).to_owned()).collect();
         let mut node = Node { address, arguments, child: None };
         node.start();
         self.nodes.push(node);
@@ -224,7 +229,7 @@ impl Cluster {
 
     /// What a node has logged since it was started last.
     pub fn log(&self, node: usize) -> String {
-        std::fs::read_to_string(self.nodes[node].log()).unwrap()
+        self.nodes[node].log()
     }
 
     /// Stops a node where it stands.

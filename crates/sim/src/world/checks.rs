@@ -42,6 +42,9 @@ impl World {
     }
 
     fn inspect(&mut self, at: usize) {
+        if self.is_stray(at) {
+            return;
+        }
         let machine = &self.machines[at];
         let Some(node) = machine.node.as_ref() else { return };
         let report = node.report(machine.clock.read(self.now));
@@ -70,14 +73,14 @@ impl World {
     }
 
     fn check_stable(&mut self) {
-        let said = self.machines.iter().filter_map(|machine| {
-            let node = machine.node.as_ref()?;
-            Some(node.report(machine.clock.read(self.now)).stable)
+        let inside = |at: &usize| !self.is_stray(*at);
+        let said = (0..self.machines.len()).filter(inside).filter_map(|at| {
+            let machine = &self.machines[at];
+            Some(machine.node.as_ref()?.report(machine.clock.read(self.now)).stable)
         });
         let greatest = said.max().unwrap_or_default();
         let view = self.view_now();
-        let mut nodes = self.machines.iter().filter_map(|machine| machine.node.as_ref());
-        if !nodes.all(|node| node.view().id == view.id && node.is_settled()) {
+        if !self.insiders().all(|node| node.view().id == view.id && node.is_settled()) {
             return;
         }
         let shard = view.shards()[self.samples % view.shards().len()].id;
@@ -95,7 +98,8 @@ impl World {
                 node.view().id == view.id && node.is_settled() && (report.recovered || report.spare)
             })
         };
-        if !self.machines.iter().all(well) {
+        let outside = |at: usize| self.is_outside(at);
+        if !self.machines.iter().enumerate().all(|(at, machine)| well(machine) || outside(at)) {
             return false;
         }
         view.shards().iter().all(|shard| {
@@ -143,6 +147,9 @@ impl World {
     }
 
     fn check_rest(&mut self, at: usize) {
+        if self.is_outside(at) {
+            return;
+        }
         let machine = &self.machines[at];
         let Some(report) = machine.node.as_ref().map(|node: &Node| node.report(machine.clock.read(self.now))) else {
             // One whose clock was set back below its former life ends as often as it is started again.

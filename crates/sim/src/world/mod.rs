@@ -11,6 +11,7 @@ mod learn;
 mod nodes;
 mod probes;
 mod requests;
+mod strays;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -294,6 +295,7 @@ impl World {
             Event::Enact(fault) => self.enact_late(fault),
             Event::ComeBack(node) => self.boot(node, None),
             Event::CrashSingle(node) => self.crash_single(node),
+            Event::WriteAstray(node) => self.write_astray(node),
             Event::Sample => self.sample(),
             Event::Heal => self.heal(),
             Event::Probe { last } => self.probe(last),
