@@ -182,7 +182,7 @@ impl Node {
         self.answer_unacked(effects);
         match old.id.epoch == 0 && !is_former && !self.views.settled().contains(&old.id) {
             // What was stable in a cluster of its own says nothing about this one.
-            true => self.stability = Stability::new(view),
+            true => self.stability = Stability::of_stranger(view),
             false => self.stability.adopt(old.id, view),
         }
         self.write_ids.forget_until(self.clock.last());

@@ -33,6 +33,7 @@ impl World {
         }
         if !self.mix.has_crashes() {
             self.check_stable();
+            self.check_stable_in_change();
         }
         self.check_spread();
         let may_crash = !self.crash_planned && self.now + 2 * SECOND < self.heal_at && self.now > 2 * SECOND;
@@ -87,6 +88,25 @@ impl World {
         let replicas: Vec<Holding> = self.holdings(&view, shard).into_iter().map(|(_, holding)| holding).collect();
         let judgement = stable::check(&self.oracle, &self.oracle.keys_of(&view, shard), greatest, &replicas);
         self.judge(Rule::Sound, judgement, || format!("shard {}", shard.0));
+    }
+
+    /// While a former view is not settled nothing is stable that any legacy of it lacks (6.4).
+    fn check_stable_in_change(&mut self) {
+        let view = self.view_now();
+        let said = (0..self.machines.len()).filter(|at| !self.is_stray(*at)).filter_map(|at| {
+            let machine = &self.machines[at];
+            let node = machine.node.as_ref().filter(|node| node.view().id == view.id && !node.is_settled())?;
+            Some(node.report(machine.clock.read(self.now)).stable)
+        });
+        let Some(greatest) = said.max() else { return };
+        for (at, table) in self.tables().into_iter().filter(|(_, table)| table.view.id != view.id) {
+            let is_legacy = self.machines[at].node.as_ref().is_some_and(|node| node.view().id == view.id);
+            if is_legacy {
+                let keys = self.oracle.keys_of(&table.view, table.shard);
+                let judgement = stable::check(&self.oracle, &keys, greatest, &[Holding::of(&table)]);
+                self.judge(Rule::Sound, judgement, || format!("the legacy of {}", letter(at)));
+            }
+        }
     }
 
     /// Whether every node is up and recovered and every replica reflects every write that is not lost.
