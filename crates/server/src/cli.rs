@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Delete a key
     #[command(after_help = EXIT_CODES)]
     Delete(DeleteArgs),
+    /// Ask a node whether it is well; the exit code says so
+    Health(HealthArgs),
     /// Look at the view, or change it: add and remove nodes, change the replication factor
     View(ViewArgs),
     /// Measure what a running node sustains
@@ -163,6 +165,23 @@ pub(crate) struct DeleteArgs {
     /// Where and how.
     #[command(flatten)]
     pub(crate) client: ClientArgs,
+}
+
+/// Options of `precede health`.
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// The node, host:port [default: 127.0.0.1 and the port]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) node: Option<String>,
+    /// The port of the node on this host
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Ask only whether the process answers, not whether clients should be sent to it
+    #[arg(long)]
+    pub(crate) alive: bool,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "MS", default_value_t = 2000)]
+    pub(crate) timeout_ms: u64,
 }
 
 /// Options of `precede view`.

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use precede_core::id::Address;
 use precede_core::placement::view::View;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -14,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::EXIT_USAGE;
 use crate::cli::{DevArgs, SETTINGS};
+use crate::health;
 
 /// For all nodes to be ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -143,12 +142,12 @@ async fn all_ready(plan: &Plan) -> anyhow::Result<()> {
     let deadline = Instant::now() + READY_TIMEOUT;
     for member in &plan.members {
         loop {
-            let answer = timeout(PROBE_TIMEOUT, probe(member)).await.unwrap_or_else(|elapsed| Err(elapsed.into()));
+            let probe = timeout(PROBE_TIMEOUT, health::probe(member.as_str(), "/readyz"));
+            let answer = probe.await.unwrap_or_else(|elapsed| Err(elapsed.into()));
             match answer {
                 Ok(answer) if answer.starts_with("HTTP/1.1 200") => break,
                 Ok(answer) if Instant::now() > deadline => {
-                    let body = answer.rsplit("\r\n\r\n").next().unwrap_or_default();
-                    anyhow::bail!("node {member} is not ready after {READY_TIMEOUT:?}: {body}");
+                    anyhow::bail!("node {member} is not ready after {READY_TIMEOUT:?}: {}", health::body(&answer));
                 }
                 Err(error) if Instant::now() > deadline => {
                     anyhow::bail!("node {member} does not answer after {READY_TIMEOUT:?}: {error}");
@@ -158,16 +157,6 @@ async fn all_ready(plan: &Plan) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Asks a node whether it is ready; returns its answer whole.
-async fn probe(member: &Address) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(member.as_str()).await?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {member}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.take(64 << 10).read_to_string(&mut answer).await?;
-    Ok(answer)
 }
 
 fn introduce(plan: &Plan, pids: &[u32]) {

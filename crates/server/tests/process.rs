@@ -161,6 +161,26 @@ fn a_node_without_its_shard_is_not_ready_and_says_whom_it_waits_for() {
 }
 
 #[test]
+fn health_is_told_by_the_exit_code() {
+    let cluster = Cluster::single(&[]);
+    let port = cluster.address(0).rsplit(':').next().unwrap().to_owned();
+    let code = |arguments: &[&str], port: &str| {
+        let output = precede().arg("health").args(arguments).env("PORT", port).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (status, text) = code(&[], &port);
+    assert!(status == 0 && text.contains("Ready"), "{status} {text}");
+    assert_eq!(code(&["--alive", "--node", cluster.address(0)], "1").0, 0);
+    assert_eq!(code(&[], &free_port().to_string()).0, 3);
+    let mut pair = Cluster::start(2, 2);
+    pair.kill(1);
+    pair.kill(0);
+    pair.restart(0);
+    assert_eq!(code(&["--node", pair.address(0)], "1").0, 1);
+    assert_eq!(code(&["--node", pair.address(0), "--alive"], "1").0, 0);
+}
+
+#[test]
 fn a_spare_passes_requests_on() {
     let cluster = Cluster::start(2, 1);
     let view = format!("{},{}", cluster.address(0), cluster.address(1));
