@@ -128,9 +128,14 @@ impl Answer {
         serde_json::from_slice(&self.body).expect("all values are JSON strings")
     }
 
+    /// Why the request was refused.
+    pub(crate) fn reason(&self) -> String {
+        self.header("precede-reason").unwrap_or_default()
+    }
+
     /// The answer, for messages.
     pub(crate) fn describe(&self) -> String {
-        let reason = self.header("precede-reason").unwrap_or_default();
+        let reason = self.reason();
         format!("{} from {}: {} {reason}", self.status, self.served_by(), String::from_utf8_lossy(&self.body))
     }
 
