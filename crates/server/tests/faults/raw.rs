@@ -60,6 +60,12 @@ impl Raw {
         self.send(node, Method::GET, "/readyz", "", String::new()).await.is_ok_and(|answer| answer.status == 200)
     }
 
+    /// What a node says of whether clients should be sent to it.
+    pub(crate) async fn readiness(&self, node: &str) -> Result<String, Silence> {
+        let answer = self.send(node, Method::GET, "/readyz", "", String::new()).await?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
     /// How many keys a node holds, if it says so.
     pub(crate) async fn key_count(&self, node: &str) -> Option<u64> {
         let answer = self.send(node, Method::GET, "/kv-store/key-count", "", String::new()).await.ok()?;
@@ -121,6 +127,11 @@ impl Answer {
     /// Whether the write may have taken effect twice.
     pub(crate) fn may_be_repeated(&self) -> bool {
         self.header("precede-repeat").is_some()
+    }
+
+    /// Whether the context named writes that died with all their holders.
+    pub(crate) fn is_of_the_lost(&self) -> bool {
+        self.header("precede-lost").is_some()
     }
 
     /// The value that was read.

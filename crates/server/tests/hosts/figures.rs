@@ -9,8 +9,6 @@ use nix::unistd::Pid;
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     pub(crate) client: usize,
-    /// The node that was asked.
-    pub(crate) node: String,
     /// The shard of its key under the first view.
     pub(crate) shard: u32,
     /// It carried what another client had seen.
@@ -24,7 +22,8 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    fn is_served(&self) -> bool {
+    /// It was answered as it should be.
+    pub(crate) fn is_served(&self) -> bool {
         matches!(self.status, Some(200..=202 | 404))
     }
 }

@@ -12,7 +12,8 @@ use nix::unistd::{Pid, geteuid};
 use precede_client::{Client, View, ViewState};
 
 use crate::engine::{self, Engine, Processes, Spec, signal};
-use crate::network::{Host, Network, succeeds};
+use crate::figures::Footprint;
+use crate::network::{Host, Network, run as run_command, succeeds};
 use crate::raw::Raw;
 use crate::until::until;
 
@@ -185,6 +186,21 @@ impl Lab {
     /// A node's process.
     pub(crate) fn pid(&self, index: usize) -> Pid {
         self.nodes[index].pid.expect("it runs")
+    }
+
+    /// What a node's process holds of the machine.
+    pub(crate) fn footprint(&self, index: usize) -> Footprint {
+        Footprint::of(self.pid(index))
+    }
+
+    /// Writes so many keys through a node, from the operator's host.
+    pub(crate) fn fill(&self, index: usize, keys: u32, value_bytes: u32) {
+        let program = env!("CARGO_BIN_EXE_precede");
+        let (node, seconds) = (&self.nodes[index].address, 1);
+        let told = run_command(&format!(
+            "{program} bench --node {node} --keys {keys} --value-bytes {value_bytes} --seconds {seconds} --json"
+        ));
+        assert!(told.contains("\"errors\":0"), "{told}");
     }
 
     /// The hosts of some nodes.

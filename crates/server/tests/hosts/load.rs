@@ -273,10 +273,9 @@ impl Shared {
         let end = self.now();
         let answer = answer.ok();
         let has_context = answer.as_ref().is_some_and(|answer| matches!(answer.status, 200 | 201 | 202 | 404));
-        let Wish { session, key, action, received_from, is_courier, node, .. } = wish;
+        let Wish { session, key, action, received_from, is_courier, .. } = wish;
         let sample = Sample {
             client,
-            node,
             shard: self.view.shard_of(&key).map_or(0, |shard| shard.id),
             is_courier,
             start,

@@ -3,6 +3,10 @@
 //!
 //! They need root and take minutes: `scripts/hosts` runs them.
 
+mod change;
+mod clocks;
+mod coordinator;
+mod crash;
 #[path = "../faults/dice.rs"]
 mod dice;
 mod engine;
@@ -10,13 +14,16 @@ mod figures;
 #[path = "../faults/finals.rs"]
 mod finals;
 mod lab;
+mod links;
 mod load;
 mod network;
 mod partition;
+mod pause;
 #[path = "../faults/raw.rs"]
 mod raw;
 #[path = "../faults/record.rs"]
 mod record;
+mod removed;
 mod slow;
 mod story;
 #[path = "../faults/until.rs"]
