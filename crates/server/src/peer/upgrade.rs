@@ -19,7 +19,8 @@ use crate::driver::Driver;
 use crate::http::reply::{Response, empty};
 use crate::peer::frame::Frames;
 use crate::peer::seldom::Seldom;
-use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, PROTOCOL, link};
+use crate::peer::wire::{self, Wire};
+use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, link};
 
 /// A link on which nothing arrives for so long is dropped.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -46,9 +47,22 @@ pub(crate) fn answer(
     request: &mut http::Request<Incoming>,
 ) -> Result<Response, (StatusCode, &'static str)> {
     let headers = request.headers();
-    if request.version() != Version::HTTP_11 || text(headers, UPGRADE.as_str()) != Some(PROTOCOL) {
-        return Err((StatusCode::UPGRADE_REQUIRED, "This path is for nodes: it is upgraded to precede-peer/1"));
-    }
+    let offered = text(headers, UPGRADE.as_str()).filter(|_| request.version() == Version::HTTP_11);
+    let Some(wire) = offered.and_then(Wire::agreed) else {
+        if offered.is_some_and(|offered| offered.contains(wire::NAME)) {
+            let address = text(headers, ADDRESS_HEADER);
+            tracing::warn!(
+                address,
+                offered,
+                ours = Wire::offer(),
+                "refused a node of a version too far from this one's"
+            );
+        }
+        return Err((
+            StatusCode::UPGRADE_REQUIRED,
+            "This path is for nodes that speak a version of the wire as this one",
+        ));
+    };
     let cluster = text(headers, CLUSTER_HEADER).and_then(|text| u64::from_str_radix(text, 16).ok());
     let from = text(headers, ADDRESS_HEADER).and_then(|text| Address::parse(text, None).ok());
     let epoch = text(headers, EPOCH_HEADER).and_then(|text| text.parse().ok()).unwrap_or_default();
@@ -77,20 +91,26 @@ pub(crate) fn answer(
         {
             tokio::spawn(link::keep(Arc::clone(&driver), outbox, address.clone()));
         }
-        if let Err(error) = receive(&driver, from, TokioIo::new(upgraded)).await {
+        if let Err(error) = receive(&driver, from, wire, TokioIo::new(upgraded)).await {
             tracing::debug!(peer = %address, %error, "link in lost");
         }
         counts.links.fetch_sub(1, Ordering::Relaxed);
     });
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
+    let name = HeaderValue::from_str(&wire.name()).expect("the name is visible ASCII");
+    response.headers_mut().insert(UPGRADE, name);
     Ok(response)
 }
 
 /// Takes messages in until the link ends.
-async fn receive(driver: &Driver, from: NodeId, mut io: TokioIo<hyper::upgrade::Upgraded>) -> io::Result<()> {
-    let (mut frames, mut arrived, mut batch) = (Frames::new(), BytesMut::with_capacity(32 << 10), Vec::new());
+async fn receive(
+    driver: &Driver,
+    from: NodeId,
+    wire: Wire,
+    mut io: TokioIo<hyper::upgrade::Upgraded>,
+) -> io::Result<()> {
+    let (mut frames, mut arrived, mut batch) = (Frames::new(wire), BytesMut::with_capacity(32 << 10), Vec::new());
     loop {
         while let Some(envelope) = frames.take(&mut arrived)? {
             if envelope.from != from {

@@ -57,13 +57,12 @@ impl Raw {
 
     /// Whether a node says that clients should be sent to it.
     pub(crate) async fn is_ready(&self, node: &str) -> bool {
-        self.send(node, Method::GET, "/readyz", "", String::new()).await.is_ok_and(|answer| answer.status == 200)
+        self.readiness(node).await.is_ok_and(|answer| answer.status == 200)
     }
 
-    /// What a node says of whether clients should be sent to it.
-    pub(crate) async fn readiness(&self, node: &str) -> Result<String, Silence> {
-        let answer = self.send(node, Method::GET, "/readyz", "", String::new()).await?;
-        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    /// The same, with its reasons.
+    pub(crate) async fn readiness(&self, node: &str) -> Result<Answer, Silence> {
+        self.send(node, Method::GET, "/readyz", "", String::new()).await
     }
 
     /// How many keys a node holds, if it says so.
@@ -129,11 +128,6 @@ impl Answer {
         self.header("precede-repeat").is_some()
     }
 
-    /// Whether the context named writes that died with all their holders.
-    pub(crate) fn is_of_the_lost(&self) -> bool {
-        self.header("precede-lost").is_some()
-    }
-
     /// The value that was read.
     pub(crate) fn value(&self) -> String {
         serde_json::from_slice(&self.body).expect("all values are JSON strings")
@@ -150,7 +144,8 @@ impl Answer {
         format!("{} from {}: {} {reason}", self.status, self.served_by(), String::from_utf8_lossy(&self.body))
     }
 
-    fn header(&self, name: &str) -> Option<String> {
+    /// A header.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         Some(self.headers.get(name)?.to_str().expect("headers are visible ASCII").to_owned())
     }
 }

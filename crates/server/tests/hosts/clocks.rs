@@ -72,7 +72,8 @@ fn row_8_clocks_jump_by_an_hour() {
 async fn says(lab: &Lab, index: usize, side: Option<&str>) {
     let address = &lab.nodes[index].address;
     until(&format!("{address} says of its clock: {side:?}"), async || {
-        let told = lab.raw.readiness(address).await.ok()?;
+        let answer = lab.raw.readiness(address).await.ok()?;
+        let told = String::from_utf8_lossy(&answer.body);
         match side {
             Some(side) => (told.contains("its wall clock is") && told.contains(side)).then_some(()),
             None => (!told.contains("its wall clock is")).then_some(()),

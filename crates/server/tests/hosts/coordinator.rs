@@ -77,7 +77,6 @@ async fn struck(mut lab: Lab, strike: Strike) {
     }
     let during = (begun, load.now());
     let view = lab.view().await;
-    lab.kill(4);
     let story = story::judge(&lab, &view, load, &crashes).await;
     show("all the time", &story.samples, during, |_| true);
 }
@@ -105,8 +104,8 @@ fn row_12_two_views_on_two_sides() {
         settled(&lab, &[0, 1, 2, 3]).await;
         took("four members again after heal", healed.elapsed());
         let story = load.end();
-        lab.all_ready().await;
         let view = lab.view().await;
+        lab.members_ready(&view).await;
         // Between two views that did not know of one another causality is weaker, so only this is judged: all agree.
         let reads = finals::read(&view, &lab.raw, &story.keys).await;
         for read in &reads {

@@ -85,7 +85,7 @@ fn row_10_a_shard_loses_all_its_memory() {
             let asked = Instant::now();
             let answer = lab.raw.get(&address, &key, &written.context()).await.expect("an answer");
             assert_eq!(answer.status, 404, "{}", answer.describe());
-            assert!(answer.is_of_the_lost(), "{}", answer.describe());
+            assert!(answer.header("precede-lost").is_some(), "{}", answer.describe());
             took(&format!("{address} answers who has seen what is lost"), asked.elapsed());
         }
         let load = Load::start(&mut lab, &view, &[&[0, 1, 2, 3]], Manner::default());

@@ -124,8 +124,9 @@ impl Lab {
     /// Starts one more node, which is told of the first nodes' view, and waits until it has heard the cluster.
     pub(crate) async fn spare(&mut self) -> usize {
         let index = self.nodes.len();
-        let view = self.nodes[0].spec.environment["VIEW"].clone();
-        self.define(u8::try_from(index).expect("labs are small"), &view, 1);
+        let told = |name: &str| self.nodes[0].spec.environment[name].clone();
+        let (view, factor) = (told("VIEW"), told("REPL_FACTOR").parse().expect("it is a number"));
+        self.define(u8::try_from(index).expect("labs are small"), &view, factor);
         self.start(index);
         let address = self.nodes[index].address.clone();
         until(&format!("{address} passes requests on"), async || {
@@ -233,6 +234,15 @@ impl Lab {
     pub(crate) async fn all_ready(&self) {
         for index in 0..self.nodes.len() {
             if self.nodes[index].pid.is_some() {
+                self.ready(index).await;
+            }
+        }
+    }
+
+    /// Waits until all members of a view are. Nodes that have left it never are.
+    pub(crate) async fn members_ready(&self, view: &View) {
+        for index in 0..self.nodes.len() {
+            if view.members().any(|member| member.as_str() == self.nodes[index].address) {
                 self.ready(index).await;
             }
         }

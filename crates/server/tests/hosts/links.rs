@@ -20,6 +20,7 @@ const WRITES: usize = 50;
 #[test]
 #[ignore = "takes long and needs root: scripts/hosts"]
 fn row_4_one_way_for_long() {
+    // TCP needs both directions, so links die in both; but only one side can know why.
     lab::run("row 4: nothing of node 0 reaches node 1 for 20 s", async |mut lab| {
         let view = lab.cluster(4, 2).await;
         let load = Load::start(&mut lab, &view, &[&[0], &[1], &[2, 3]], MANNER);
@@ -41,6 +42,7 @@ fn row_4_one_way_for_long() {
         }
         let story = story::judge(&lab, &view, load, &[]).await;
         show_phases(&story.samples, [before, during, after], |sample| !sample.is_courier);
+        show("during, the other shard's keys", &story.samples, during, |sample| sample.shard == 2);
         for client in 0..3 {
             let of = |sample: &crate::figures::Sample| sample.client == client && !sample.is_courier;
             show(&format!("during, client {client}"), &story.samples, during, of);

@@ -24,6 +24,9 @@ const KEYS: usize = 20;
 /// Longer than any node may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Eras of all loads: keys of one are never those of another.
+static ERAS: AtomicUsize = AtomicUsize::new(0);
+
 /// How the clients ask.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
@@ -52,8 +55,8 @@ struct Shared {
     view: Arc<View>,
     manner: Manner,
     is_over: AtomicBool,
-    /// Names the keys in use.
-    era: AtomicUsize,
+    /// The first era of this load, and the one whose keys are in use.
+    eras: (usize, AtomicUsize),
     next_session: AtomicU64,
     state: Mutex<State>,
 }
@@ -96,19 +99,20 @@ impl Load {
             seen: vec![vec![None; manner.sessions]; targets.len()],
             ..State::default()
         };
+        let first_era = ERAS.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::new(Shared {
             begun: Instant::now(),
             view: Arc::clone(view),
             manner,
             is_over: AtomicBool::new(false),
-            era: AtomicUsize::new(0),
+            eras: (first_era, AtomicUsize::new(first_era)),
             next_session: AtomicU64::new(0),
             state: Mutex::new(state),
         });
         let mut threads = Vec::new();
         for client in 0..targets.len() {
             let host = Self::host(client);
-            lab.network.add(&host);
+            lab.network.ensure(&host);
             let (shared, namespace) = (Arc::clone(&shared), host.name.clone());
             let enter = lab.network.entrance(&namespace);
             threads.push(std::thread::spawn(move || {
@@ -132,7 +136,7 @@ impl Load {
 
     /// From now on there are new keys: one that cannot be judged is not all of it.
     pub(crate) fn new_era(&self) {
-        self.shared.era.fetch_add(1, Ordering::Relaxed);
+        self.shared.eras.1.store(ERAS.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Microseconds on the recorder's clock.
@@ -207,16 +211,14 @@ impl Shared {
     async fn run_session(self: Arc<Self>, client: usize, number: Option<usize>, raw: Raw) {
         let mut dice = Dice::new();
         let mut id = self.next_session.fetch_add(1, Ordering::Relaxed);
+        let mut carried = String::new();
         for count in 0_u64.. {
             if self.is_over.load(Ordering::Relaxed) {
                 return;
             }
             let wish = match number {
                 Some(number) => Some(self.wish(client, number, id, count, &mut dice)),
-                None => {
-                    id = self.next_session.fetch_add(1, Ordering::Relaxed);
-                    self.errand(client, id, &mut dice)
-                }
+                None => self.errand(client, id, &carried, &mut dice),
             };
             if let Some(wish) = wish {
                 let start = self.now();
@@ -226,6 +228,9 @@ impl Shared {
                     Action::Delete => raw.delete(&wish.node, &wish.key, &wish.context).await,
                 };
                 let is_refused = answer.as_ref().is_ok_and(|answer| answer.status == 503);
+                if let Some(answer) = answer.as_ref().ok().filter(|answer| matches!(answer.status, 200 | 404)) {
+                    carried = answer.context();
+                }
                 self.record(client, number, wish, start, answer);
                 // A client that cannot be served with what it has seen begins anew.
                 if let Some(number) = number.filter(|_| is_refused) {
@@ -238,8 +243,8 @@ impl Shared {
     }
 
     fn wish(&self, client: usize, number: usize, session: u64, count: u64, dice: &mut Dice) -> Wish {
-        let newest = self.era.load(Ordering::Relaxed);
-        let era = if dice.once_in(5) { dice.below(newest + 1) } else { newest };
+        let (first, newest) = (self.eras.0, self.eras.1.load(Ordering::Relaxed));
+        let era = if dice.once_in(5) { first + dice.below(newest - first + 1) } else { newest };
         let key = format!("k-{era}-{}", dice.below(KEYS));
         let action = match dice.below(20) {
             0..=8 => Action::Put { value: format!("s{session}-{count}") },
@@ -257,13 +262,14 @@ impl Shared {
         Wish { session, key, action, context: contexts.join(","), received_from, node, is_courier: false }
     }
 
-    /// A read with what a session of another client has seen, if it has seen anything.
-    fn errand(&self, client: usize, session: u64, dice: &mut Dice) -> Option<Wish> {
-        let key = format!("k-{}-{}", self.era.load(Ordering::Relaxed), dice.below(KEYS));
+    /// A read with what a session of another client has seen, if it has seen anything, and what the courier has.
+    fn errand(&self, client: usize, session: u64, carried: &str, dice: &mut Dice) -> Option<Wish> {
+        let key = format!("k-{}-{}", self.eras.1.load(Ordering::Relaxed), dice.below(KEYS));
         let state = self.lock();
         let node = dice.choose(&state.targets[client]).clone();
         let other = (client + 1 + dice.below(state.seen.len() - 1)) % state.seen.len();
         let (context, position) = state.seen[other][dice.below(self.manner.sessions)].clone()?;
+        let context = if carried.is_empty() { context } else { format!("{carried},{context}") };
         let received_from = vec![position];
         Some(Wish { session, key, action: Action::Get, context, received_from, node, is_courier: true })
     }

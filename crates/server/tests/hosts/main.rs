@@ -25,6 +25,8 @@ mod raw;
 mod record;
 mod removed;
 mod slow;
+mod soak;
 mod story;
 #[path = "../faults/until.rs"]
 mod until;
+mod upgrade;

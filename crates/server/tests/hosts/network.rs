@@ -74,6 +74,13 @@ impl Network {
         self.wire(host);
     }
 
+    /// Adds a host unless it is there.
+    pub(crate) fn ensure(&mut self, host: &Host) {
+        if !self.namespaces.contains(&self.namespace(&host.name)) {
+            self.add(host);
+        }
+    }
+
     /// Adds a host that a container engine has made around a process.
     pub(crate) fn adopt(&mut self, host: &Host, pid: i32) {
         let namespace = self.namespace(&host.name);

@@ -20,7 +20,7 @@ pub(crate) async fn equality(lab: &Lab, view: &View, load: &Load) -> Duration {
 /// Ends the load, reads all keys from every replica, and judges what was seen.
 pub(crate) async fn judge(lab: &Lab, view: &View, load: Load, crashes: &[Crash]) -> Story {
     let story = load.end();
-    lab.all_ready().await;
+    lab.members_ready(view).await;
     finals::shown(view, &lab.raw, &story.context).await;
     let finals = finals::read(view, &lab.raw, &story.keys).await;
     record::judge(&story.entries, crashes, &finals);
