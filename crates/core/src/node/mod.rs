@@ -70,6 +70,8 @@ pub struct Node {
     life: Option<Timestamp>,
     /// The newest life heard of every node.
     lives: BTreeMap<NodeId, Timestamp>,
+    /// Somebody knows of an earlier life of this address.
+    has_lived: bool,
     /// Nodes known to have adopted the current view.
     adopted: BTreeSet<NodeId>,
     /// Per former view, who was heard under the current one to hold a recovered legacy of it.
@@ -171,6 +173,7 @@ impl Node {
             legacies: BTreeMap::new(),
             life: None,
             lives: BTreeMap::new(),
+            has_lived: false,
             adopted: BTreeSet::from([me]),
             holders: BTreeMap::new(),
             statements: BTreeMap::new(),

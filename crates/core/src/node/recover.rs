@@ -33,6 +33,7 @@ impl Node {
             return;
         }
         boot.hear(from, recovered);
+        self.has_lived |= known_life.is_some();
         self.clock.receive(known_life.unwrap_or_default());
         self.try_to_meet(now, effects);
     }
@@ -117,14 +118,14 @@ impl Node {
         let Some(replica) = &mut self.replica else { return };
         replica.recovered = true;
         self.progress = true;
+        // That others have said how far the shard was may come late, or be overtaken by how far it is now; that this node
+        // has lived is said before its life begins.
+        let words = self.stability.words();
         let members = &replica.members;
-        let remembered = self
-            .stability
-            .words()
-            .iter()
-            .any(|(node, covered)| members.contains(node) && *covered > self.views.current().id.activation);
+        let activation = self.views.current().id.activation;
+        let remembered = words.iter().any(|(node, covered)| members.contains(node) && *covered > activation);
         effects.push(Effect::Event(Event::Recovered { entries: replica.table().live() }));
-        if remembered {
+        if remembered || self.has_lived {
             effects.push(Effect::Event(Event::ShardMemoryLost));
         }
         self.close_lives(effects);

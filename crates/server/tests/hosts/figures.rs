@@ -22,8 +22,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// It was answered as it should be.
-    pub(crate) fn is_served(&self) -> bool {
+    fn is_served(&self) -> bool {
         matches!(self.status, Some(200..=202 | 404))
     }
 }

@@ -71,9 +71,10 @@ async fn halves(mut lab: Lab, one: &[usize], other: &[usize], length: Duration) 
     let load = Load::start(&mut lab, &view, &[one, other], MANNER);
     let before = load.phase(AROUND).await;
     load.new_era();
+    let begun = load.now();
     let side = |nodes: &[usize], client| [lab.hosts(nodes), vec![Load::host(client)]].concat();
     lab.network.cut(&side(one, 0), &side(other, 1));
-    let during = load.phase(length).await;
+    let during = (begun, load.phase(length).await.1);
     lab.network.heal();
     let equal = story::equality(&lab, &view, &load).await;
     let after = load.phase(AROUND).await;
