@@ -10,7 +10,8 @@ const USAGE: &str = "\
 Usage: precede-checker FILE
 
 Judges whether the history in FILE (- for standard input) is causally convergent.
-The form is JSON lines; see the documentation of the crate.
+The form is JSON lines, one operation or final read a line: docs/checker.md has
+every field and an example.
 
 Exit code: 0 nothing found, 1 violations found, 2 not a readable history.";
 

@@ -1,5 +1,6 @@
 //! The cluster's view: looking at it and changing it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,30 @@ pub struct Move {
     pub bytes: u64,
 }
 
+impl ViewChange {
+    /// Whether a view is the one that was asked for, as far as it was said.
+    fn is_made(&self, state: &ViewState) -> bool {
+        let members: BTreeSet<&String> = state.shards.iter().flat_map(|shard| &shard.replicas).collect();
+        self.view.as_ref().is_none_or(|asked| asked.iter().collect::<BTreeSet<_>>() == members)
+            && self.repl_factor.is_none_or(|factor| factor == state.repl_factor)
+            && self.expected_epoch.is_none_or(|before| before.checked_add(1) == Some(state.epoch))
+    }
+}
+
+impl ViewChanged {
+    /// What has become of a change, by the view and its progress.
+    fn told_by(state: ViewState) -> Self {
+        let outstanding = state.shards.iter().filter(|shard| shard.settled == Some(false)).map(|shard| shard.shard_id);
+        Self {
+            outstanding: outstanding.collect(),
+            shards: state.shards,
+            given_up: Vec::new(),
+            moves: Vec::new(),
+            settled: state.settled,
+        }
+    }
+}
+
 impl Client {
     /// The current view, and how far the change to it is.
     ///
@@ -114,19 +139,30 @@ impl Client {
     }
 
     /// Asks for another view, and waits for it as long as the change says. A repeat does no harm: a view that is already
-    /// the current one is left as it is. Should the answer be lost, the change goes on all the same.
+    /// the current one is left as it is. Should an answer be lost and the repeat be refused, the view tells whether the
+    /// change was made. It goes on without this client in any case.
     ///
     /// # Errors
     ///
     /// [`Error::BadRequest`] if no such view can be, or a new member does not answer; [`Error::Refused`] with status 409
-    /// while another change is under way; [`Error::Unavailable`] if the change would give up data, or nobody answers.
+    /// while another change is under way, or if the view has not the epoch expected; [`Error::Unavailable`] if the
+    /// change would give up data, or nobody answers; [`Error::OutcomeUnknown`] if an answer was lost and the view is not,
+    /// or not yet, the one asked for.
     pub async fn change_view(&self, change: &ViewChange) -> Result<ViewChanged, Error> {
         let body = serde_json::to_vec(change).map_err(|error| Error::BadRequest { message: error.to_string() })?;
         let patience = Duration::from_millis(change.timeout_ms.unwrap_or_default()) + self.timeout();
-        let reply =
-            self.send(&Request::change_view(body, patience), &Context::default(), Deadline::after(patience)).await?;
-        let settled = reply.status == hyper::StatusCode::OK;
-        Ok(ViewChanged { settled, ..reply.json()? })
+        let request = Request::change_view(body, patience, !change.dry_run);
+        match self.send(&request, &Context::default(), Deadline::after(patience)).await {
+            Ok(reply) => {
+                let settled = reply.status == hyper::StatusCode::OK;
+                Ok(ViewChanged { settled, ..reply.json()? })
+            }
+            Err(error @ Error::OutcomeUnknown { .. }) => match self.view_state().await {
+                Ok(state) if change.is_made(&state) => Ok(ViewChanged::told_by(state)),
+                Ok(_) | Err(_) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     /// A client of one other node of the cluster, with the default settings.

@@ -39,11 +39,11 @@ pub enum Error {
         reason: String,
     },
 
-    /// A write was sent, and no answer tells what became of it: it may have taken effect, may do so shortly, or
-    /// never. Reads never end so.
-    #[error("the outcome of the write is unknown: it was sent to {node}, then {reason}")]
+    /// A write or a view change was sent, and no answer tells what became of it: it may have taken effect, may do so
+    /// shortly, or never. Reads never end so.
+    #[error("the outcome is unknown: the request was sent to {node}, then {reason}")]
     OutcomeUnknown {
-        /// The node that may have taken the write.
+        /// The node that may have acted on it.
         node: Address,
         /// What happened instead of an answer.
         reason: String,

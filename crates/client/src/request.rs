@@ -31,7 +31,7 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// Whether it may be sent again although a node may have acted on it.
     pub(crate) repeatable: bool,
-    /// Whether it changes data, so that acting on it without an answer leaves the outcome unknown.
+    /// Whether it changes anything, so that acting on it without an answer leaves the outcome unknown.
     pub(crate) writes: bool,
     /// How long an attempt must last at least to make sense.
     pub(crate) attempt_min: Duration,
@@ -92,10 +92,11 @@ impl Request {
     }
 
     /// Asks for another view. It may be asked for again: the view that is asked for may already be the current one.
-    pub(crate) fn change_view(body: Vec<u8>, attempt_min: Duration) -> Self {
+    /// `writes`: it is more than a plan.
+    pub(crate) fn change_view(body: Vec<u8>, attempt_min: Duration, writes: bool) -> Self {
         let content_type = Some(HeaderValue::from_static(JSON));
         let request = Self::read(Method::PUT, PathAndQuery::from_static(VIEW_CHANGE));
-        Self { body: body.into(), content_type, attempt_min, ..request }
+        Self { body: body.into(), content_type, attempt_min, writes, ..request }
     }
 
     fn on_key(method: Method, key: &str, query: &Query, wait: Option<Duration>) -> Result<Self, Error> {

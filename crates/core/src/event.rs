@@ -52,8 +52,13 @@ pub enum Event {
         /// How many writes.
         writes: u64,
     },
-    /// A message of another cluster, or of another bootstrap view, was refused.
-    StrangerRefused(NodeId),
+    /// Messages of another cluster, or of another bootstrap view, were refused. Told once in a while per sender.
+    StrangerRefused {
+        /// Who sends them.
+        node: NodeId,
+        /// How many since it was told last.
+        messages: u64,
+    },
     /// A message of a life that is over was refused.
     FormerLifeRefused(Life),
     /// A peer's clock is ahead by more than the drift; its data was accepted all the same (design 4.2).

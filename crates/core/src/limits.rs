@@ -76,6 +76,22 @@ pub const DEPARTED_MAX: usize = 16;
 /// Members of a view.
 pub const MEMBERS_MAX: usize = 1024;
 
+/// Nodes that one message, or a node, may name beside one another: the members of the current view, of all former ones, and of
+/// one that is asked for.
+pub const NODES_MAX: usize = MEMBERS_MAX * (FORMER_VIEWS_MAX + 2);
+
+/// Views that one message may name beside records: more than a node keeps, of former ones and of settled ones.
+pub const VIEWS_TOLD_MAX: usize = 1024;
+
+/// Strangers of whom it is remembered that they were refused, so that each is told of once in a while and not with every message.
+pub const STRANGERS_MAX: usize = 256;
+
+/// The greatest epoch that a view may have, and the greatest shard id: far beyond what is reached one by one, and far from where
+/// numbers end.
+pub const EPOCH_MAX: u32 = u32::MAX / 2;
+/// See [`EPOCH_MAX`].
+pub const SHARD_ID_MAX: u32 = u32::MAX / 2;
+
 /// Lives of one member that a vector keeps open before the member refuses writes: bounds contexts (design 15.7).
 pub const OPEN_LIVES_MAX: usize = 8;
 
@@ -85,5 +101,6 @@ pub const WAIT_MAX: Duration = Duration::from_secs(60);
 const _: () = assert!(FRAME_BYTES_TARGET + VALUE_BYTES_DEFAULT < MESSAGE_BYTES_MAX);
 const _: () = assert!(SYNC_CHUNK_BYTES_TARGET + VALUE_BYTES_DEFAULT < MESSAGE_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_TARGET < IN_FLIGHT_BYTES_MAX);
+const _: () = assert!(FORMER_VIEWS_MAX < VIEWS_TOLD_MAX && SETTLED_VIEWS_MAX < VIEWS_TOLD_MAX);
 const _: () = assert!(KEY_BYTES_DEFAULT <= KEY_BYTES_MAX && KEY_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(CONTENT_TYPE_BYTES_MAX <= u8::MAX as usize);

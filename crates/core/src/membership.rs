@@ -25,7 +25,6 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::id::NodeId;
-use crate::limits::MEMBERS_MAX;
 use crate::time::Instant;
 
 /// Bytes of a packet: fits an Ethernet frame, and bounds what one packet can teach.
@@ -169,8 +168,6 @@ pub struct Membership {
     outbox: Outbox,
     /// The other members of the view, in the order in which they are announced to.
     others: VecDeque<NodeId>,
-    /// Nodes that others have spoken of; they are announced to first.
-    wanted: BTreeSet<NodeId>,
     announce_at: Instant,
 }
 
@@ -186,7 +183,6 @@ impl Membership {
             foca: Foca::new(Identity { node: me, boot }, config(others.len() + 1), rng, PostcardCodec),
             outbox: Outbox::new(me, now),
             others,
-            wanted: BTreeSet::new(),
             announce_at: now + ANNOUNCE_EVERY,
         };
         for _ in 0..ANNOUNCED_AT_START.min(membership.others.len()) {
@@ -260,25 +256,13 @@ impl Membership {
         !self.outbox.down.contains(&node)
     }
 
-    /// Puts a node that was heard of by other means first among those to be announced to. Nothing happens if the node
-    /// is active by then, so this may be called for each message of a node.
-    pub fn announce(&mut self, node: NodeId) {
-        if node != self.outbox.me && self.wanted.len() < MEMBERS_MAX {
-            self.wanted.insert(node);
-        }
-    }
-
     /// Announces this node to the next one that is not active, if there is any.
     fn announce_to_next(&mut self) {
         let active: BTreeSet<NodeId> = self.foca.iter_members().map(|member| member.id().node).collect();
-        self.wanted.retain(|node| !active.contains(node));
-        let node = self.wanted.pop_first().or_else(|| {
-            let next = self.others.iter().position(|node| !active.contains(node))?;
-            self.others.rotate_left(next + 1);
-            self.others.back().copied()
-        });
-        if let Some(node) = node {
-            let to = self.last_known(node);
+        let Some(next) = self.others.iter().position(|node| !active.contains(node)) else { return };
+        self.others.rotate_left(next + 1);
+        if let Some(node) = self.others.back() {
+            let to = self.last_known(*node);
             // It fails only if the header is larger than a packet may be.
             let _ = self.foca.announce(to, &mut self.outbox);
         }
@@ -551,22 +535,12 @@ mod tests {
     }
 
     #[test]
-    fn unknown_nodes_count_as_up_and_are_announced_to_on_request() {
+    fn unknown_nodes_count_as_up() {
         let mut lone = Membership::new(node(1), BOOT, 1, &[], Instant(0));
         assert!(lone.is_up(node(2)) && lone.is_up(node(1)));
         assert!(lone.take_packets().is_empty());
-        for _ in 0..3 {
-            lone.announce(node(2));
-            lone.announce(node(1));
-        }
         lone.on_tick(lone.next_deadline().unwrap());
-        let packets = lone.take_packets();
-        assert_eq!(packets.len(), 1);
-        let mut other = Membership::new(node(2), BOOT, 1, &[], Instant(0));
-        other.on_packet(Instant(0), &packets[0].1).unwrap();
-        assert_eq!(other.take_changes(), [Change::Up(node(1))]);
-        lone.on_tick(lone.next_deadline().unwrap());
-        assert!(lone.take_packets().is_empty());
+        assert!(lone.take_packets().is_empty(), "it knows nobody to announce itself to");
     }
 
     #[test]

@@ -61,14 +61,14 @@ impl Reader {
         let mut context = context.clone();
         context.view = context.view.max(Some(shared.view.id));
         let Some(entry) = shared.table.get(key, key_hash) else {
-            context.prune(stable, |_| false);
+            context.prune(stable);
             context.leave_out(shared.visible.read().horizon);
             return Some(Hit { entry: None, version: None, context });
         };
         if entry.timestamp() > stable {
             return None;
         }
-        context.prune(stable, |_| false);
+        context.prune(stable);
         context.leave_out(entry.timestamp());
         let version = Some(shared.table.version(&entry));
         Some(Hit { entry: (!entry.is_tombstone()).then_some(entry), version, context })

@@ -4,6 +4,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Parser, Subcommand};
 
 use crate::bench::args::{BareArgs, BenchArgs};
+use crate::commands::EXIT_CODES;
 
 /// A distributed, in-memory, causally consistent key-value store.
 #[derive(Debug, Parser)]
@@ -22,11 +23,16 @@ pub(crate) enum Command {
     /// Run a whole cluster on this machine, for trying
     Dev(DevArgs),
     /// Write a key
+    #[command(after_help = EXIT_CODES)]
     Put(PutArgs),
     /// Read a key
+    #[command(after_help = EXIT_CODES)]
     Get(GetArgs),
     /// Delete a key
+    #[command(after_help = EXIT_CODES)]
     Delete(DeleteArgs),
+    /// Ask a node whether it is well; the exit code says so
+    Health(HealthArgs),
     /// Look at the view, or change it: add and remove nodes, change the replication factor
     View(ViewArgs),
     /// Measure what a running node sustains
@@ -161,6 +167,23 @@ pub(crate) struct DeleteArgs {
     pub(crate) client: ClientArgs,
 }
 
+/// Options of `precede health`.
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// The node, host:port [default: 127.0.0.1 and the port]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) node: Option<String>,
+    /// The port of the node on this host
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Ask only whether the process answers, not whether clients should be sent to it
+    #[arg(long)]
+    pub(crate) alive: bool,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "MS", default_value_t = 2000)]
+    pub(crate) timeout_ms: u64,
+}
+
 /// Options of `precede view`.
 #[derive(Debug, Args)]
 pub(crate) struct ViewArgs {
@@ -182,7 +205,7 @@ pub(crate) enum ViewCommand {
     Show,
     /// Say what a change would move, and change nothing
     Plan(ChangeArgs),
-    /// Change the view and wait until everything has moved; Ctrl-C leaves the change to go on by itself
+    /// Change the view and wait until everything has moved; after Ctrl-C a change that was asked for goes on by itself
     Change(ChangeArgs),
 }
 

@@ -1,12 +1,10 @@
 //! A whole cluster on this machine, for trying: one process per node, so that one can be killed.
 
-use std::process::{ExitCode, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use precede_core::id::Address;
 use precede_core::placement::view::View;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -14,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::EXIT_USAGE;
 use crate::cli::{DevArgs, SETTINGS};
+use crate::health;
 
 /// For all nodes to be ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -100,21 +99,15 @@ async fn run(plan: &Plan) -> anyhow::Result<()> {
         let member = member.clone();
         children.spawn(async move { (member, child.wait().await) });
     }
-    tokio::select! {
-        ready = all_ready(plan) => ready?,
-        Some(Ok((member, status))) = children.join_next() => {
-            anyhow::bail!("node {member} ended at its start ({}): is its port in use?", describe(status));
-        }
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    introduce(plan, &pids);
-    loop {
+    let asked_to_end = async {
         tokio::select! {
-            Some(Ok((member, status))) = children.join_next() => lament(plan, &member, status),
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
+    };
+    tokio::select! {
+        ended = watch(plan, &mut children, &pids) => ended?,
+        () = asked_to_end => {}
     }
     println!("\nstopping");
     stdins.clear();
@@ -123,16 +116,38 @@ async fn run(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Waits until the nodes are ready, then tells of those that end. Ends only if the start fails.
+async fn watch(
+    plan: &Plan,
+    children: &mut JoinSet<(Address, std::io::Result<ExitStatus>)>,
+    pids: &[u32],
+) -> anyhow::Result<()> {
+    tokio::select! {
+        ready = all_ready(plan) => ready?,
+        Some(Ok((member, status))) = children.join_next() => {
+            anyhow::bail!("node {member} ended at its start ({}): is its port in use?", describe(status));
+        }
+    }
+    introduce(plan, pids);
+    while let Some(ended) = children.join_next().await {
+        if let Ok((member, status)) = ended {
+            lament(plan, &member, status);
+        }
+    }
+    // Nodes that are started again are not its own: it ends when it is asked to.
+    std::future::pending().await
+}
+
 async fn all_ready(plan: &Plan) -> anyhow::Result<()> {
     let deadline = Instant::now() + READY_TIMEOUT;
     for member in &plan.members {
         loop {
-            let answer = timeout(PROBE_TIMEOUT, probe(member)).await.unwrap_or_else(|elapsed| Err(elapsed.into()));
+            let probe = timeout(PROBE_TIMEOUT, health::probe(member.as_str(), "/readyz"));
+            let answer = probe.await.unwrap_or_else(|elapsed| Err(elapsed.into()));
             match answer {
                 Ok(answer) if answer.starts_with("HTTP/1.1 200") => break,
                 Ok(answer) if Instant::now() > deadline => {
-                    let body = answer.rsplit("\r\n\r\n").next().unwrap_or_default();
-                    anyhow::bail!("node {member} is not ready after {READY_TIMEOUT:?}: {body}");
+                    anyhow::bail!("node {member} is not ready after {READY_TIMEOUT:?}: {}", health::body(&answer));
                 }
                 Err(error) if Instant::now() > deadline => {
                     anyhow::bail!("node {member} does not answer after {READY_TIMEOUT:?}: {error}");
@@ -142,16 +157,6 @@ async fn all_ready(plan: &Plan) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Asks a node whether it is ready; returns its answer whole.
-async fn probe(member: &Address) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(member.as_str()).await?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {member}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.take(64 << 10).read_to_string(&mut answer).await?;
-    Ok(answer)
 }
 
 fn introduce(plan: &Plan, pids: &[u32]) {
@@ -188,11 +193,11 @@ fn program() -> String {
     std::env::current_exe().map_or_else(|_| "precede".to_owned(), |path| path.display().to_string())
 }
 
-fn lament(plan: &Plan, member: &Address, status: std::io::Result<std::process::ExitStatus>) {
+fn lament(plan: &Plan, member: &Address, status: std::io::Result<ExitStatus>) {
     println!("node {member} has ended ({}); the others go on. To start it again:\n", describe(status));
     println!("  {} {}\n", program(), plan.serve(member).join(" "));
 }
 
-fn describe(status: std::io::Result<std::process::ExitStatus>) -> String {
+fn describe(status: std::io::Result<ExitStatus>) -> String {
     status.map_or_else(|error| error.to_string(), |status| status.to_string())
 }

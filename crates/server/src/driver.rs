@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use precede_core::config::{ClusterConfig, Config};
 use precede_core::effect::{Effect, Effects};
-use precede_core::id::{Address, NodeId, ShardId};
+use precede_core::id::{Address, NodeId, ShardId, ViewId};
 use precede_core::input::{Input, RequestId};
 use precede_core::node::{ChangeReport, Node, NodeReport};
 use precede_core::placement::view::View;
@@ -136,7 +136,7 @@ impl Driver {
     }
 
     /// The fingerprint of the cluster that this node belongs to. It changes once at most, when a cluster of another name
-    /// invites a node whose own is only derived.
+    /// invites, or calls back, a node whose own is only derived.
     pub(crate) fn fingerprint(&self) -> u64 {
         self.fingerprint.load(Ordering::Relaxed)
     }
@@ -146,9 +146,20 @@ impl Driver {
         self.reach.subscribe()
     }
 
-    /// Whether a link from this node may come in.
-    pub(crate) fn admits(&self, cluster: u64, from: NodeId) -> bool {
-        self.state.lock().node.admits(cluster, from)
+    /// Whether a link from this node may come in, which is in a view of this epoch.
+    pub(crate) fn admits(&self, cluster: u64, epoch: u32, from: NodeId) -> bool {
+        self.state.lock().node.admits(cluster, epoch, from)
+    }
+
+    /// Whether a context of another cluster may be one of the cluster that this node is a member of, and has not heard of yet.
+    pub(crate) fn may_hear_of(&self, view: ViewId) -> bool {
+        let state = self.state.lock();
+        state.node.may_belong_elsewhere() && view != state.node.view().id
+    }
+
+    /// The epoch of the current view.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.state.lock().node.view().id.epoch
     }
 
     /// How far the last view change is.
@@ -171,9 +182,20 @@ impl Driver {
         self.state.lock().node.report(self.clock.now())
     }
 
-    /// Whether no live peer lacks a write of this node.
+    /// Whether nothing is lost if this node ends now.
     pub(crate) fn is_drained(&self) -> bool {
-        self.state.lock().node.drained()
+        self.state.lock().node.drained(self.clock.now())
+    }
+
+    /// Whether this node has handed over what it held under former views.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.state.lock().node.is_handed_over()
+    }
+
+    /// What it has not handed over: the epoch, and how many entries. Slow.
+    pub(crate) fn not_handed_over(&self) -> Vec<(u32, u64)> {
+        let entries = self.state.lock().node.not_handed_over();
+        entries.into_iter().map(|(view, entries)| (view.epoch, entries)).collect()
     }
 
     /// Gives the node its ticks. Never ends.

@@ -22,7 +22,9 @@ pub(crate) fn log(event: &Event, view: &View) {
         Event::WindowEvicted { writes } => {
             warn!(writes, "the window is full: its oldest writes left it (a replica is silent for long)");
         }
-        Event::StrangerRefused(node) => warn!(peer = name(node), "refused a message of another cluster or view"),
+        Event::StrangerRefused { node, messages } => {
+            warn!(peer = name(node), messages, "refused messages of another cluster or view");
+        }
         Event::FormerLifeRefused(life) => {
             debug!(peer = name(&life.node), start = %life.start, "refused a message of a life that is over");
         }

@@ -23,7 +23,7 @@ pub fn body(body: &[u8]) -> Result<(Option<&str>, Option<&str>), String> {
 /// # Errors
 /// The text of the answer.
 pub fn context(json: &str, cluster: u64) -> Result<Context, String> {
-    let mut merger = Merger::new(cluster);
+    let mut merger = Merger::new(cluster, cluster);
     merger.add_json(json).map_err(|failure| failure.error)?;
     Ok(merger.context)
 }

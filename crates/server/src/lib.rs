@@ -9,6 +9,7 @@
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
 //! | `dev`, `commands`, `view` | a cluster on this machine for trying; single operations; the view and its changes |
+//! | `health` | whether a node is well, asked from outside |
 //! | `fuzzing` | entrances for the fuzz targets |
 //! | `bench` | a load generator, and the bare server it is compared with |
 
@@ -21,6 +22,7 @@ mod driver;
 mod events;
 #[doc(hidden)]
 pub mod fuzzing;
+mod health;
 mod http;
 mod logging;
 mod peer;
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Put(args) => runtime.block_on(commands::put(&args)),
         Command::Get(args) => runtime.block_on(commands::get(&args)),
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
+        Command::Health(args) => runtime.block_on(health::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),
         Command::Bench(args) => runtime.block_on(bench::command(&args)),
         Command::Bare(args) => runtime.block_on(bench::bare::command(&args)),

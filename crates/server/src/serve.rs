@@ -103,15 +103,27 @@ pub(crate) async fn run(
     tracing::info!(?end, "shutting down");
     let deadline = Instant::now() + DRAIN_TIMEOUT;
     app.draining.store(true, Ordering::Relaxed);
-    accepting.abort();
     let _ = drain.send(true);
     let done = async {
+        // Whoever is to get what this node held under a former view may have to connect to it first.
+        while !driver.is_handed_over() {
+            sleep(DRAIN_INTERVAL).await;
+        }
+        accepting.abort();
         while open.count() > 0 || !driver.is_drained() {
             sleep(DRAIN_INTERVAL).await;
         }
     };
     if timeout_at(deadline, done).await.is_err() {
         tracing::warn!(connections = open.count(), drained = driver.is_drained(), "ended before all was done");
+    }
+    accepting.abort();
+    for (epoch, entries) in driver.not_handed_over() {
+        tracing::error!(
+            epoch,
+            entries,
+            "ended before all that was held under a former view was handed over: what no other node holds is lost"
+        );
     }
     end
 }

@@ -30,7 +30,7 @@ pub(crate) struct HttpLimits {
     pub(crate) value_bytes: usize,
     /// Bytes of a request's body.
     pub(crate) body_bytes: usize,
-    /// Bytes of a request's header fields.
+    /// Bytes of the head of a request, its key aside.
     pub(crate) header_bytes: usize,
     /// Connections served at once.
     pub(crate) connections: usize,

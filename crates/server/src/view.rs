@@ -2,13 +2,15 @@
 //!
 //! Exit codes: 0 done, 2 a mistake of the caller, 3 refused for now, not done yet, or nobody answers.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use precede_client::{Address, Client, Error, ShardState, ViewChange, ViewChanged, ViewState};
+use precede_client::{Address, Client, Error, Move, ShardState, ViewChange, ViewChanged, ViewState};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::EXIT_USAGE;
 use crate::cli::{ChangeArgs, ViewArgs, ViewCommand};
@@ -44,14 +46,50 @@ async fn run(args: &ViewArgs) -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         Some(ViewCommand::Change(change)) => {
-            let asked = asked(&client, change).await?;
+            let progress = Cell::new(Progress::Planning);
+            // Heard from the first request on.
+            let mut interrupt = match signal(SignalKind::interrupt()) {
+                Ok(interrupt) => interrupt,
+                Err(error) => {
+                    eprintln!("error: signals cannot be heard: {error}");
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
+            let change = async {
+                let asked = asked(&client, change).await?;
+                carry_out(&client, asked, args.json, &progress).await
+            };
             tokio::select! {
-                done = carry_out(&client, asked, args.json) => done,
-                _ = tokio::signal::ctrl_c() => {
-                    eprintln!("\nthe change goes on by itself; `precede view` shows how far it is");
+                done = change => done,
+                _ = interrupt.recv() => {
+                    eprintln!("\n{}", progress.get().when_interrupted());
                     Ok(ExitCode::from(EXIT_UNAVAILABLE))
                 }
             }
+        }
+    }
+}
+
+/// How far a change has come, as its command knows.
+#[derive(Debug, Clone, Copy)]
+enum Progress {
+    /// The change itself was not asked for.
+    Planning,
+    /// It was, and there is no answer.
+    Asked,
+    /// The view has changed.
+    Moving,
+}
+
+impl Progress {
+    fn when_interrupted(self) -> &'static str {
+        match self {
+            Self::Planning => "nothing was changed: the change was not asked for yet",
+            Self::Asked => {
+                "the change was asked for, and there was no answer yet: it may go on by itself; `precede view` shows \
+                 whether it does"
+            }
+            Self::Moving => "the change goes on by itself; `precede view` shows how far it is",
         }
     }
 }
@@ -78,24 +116,27 @@ async fn asked(client: &Client, args: &ChangeArgs) -> Result<ViewChange, Error> 
     })
 }
 
-async fn carry_out(client: &Client, asked: ViewChange, as_json: bool) -> Result<ExitCode, Error> {
+async fn carry_out(
+    client: &Client,
+    asked: ViewChange,
+    as_json: bool,
+    progress: &Cell<Progress>,
+) -> Result<ExitCode, Error> {
     let plan = client.change_view(&ViewChange { dry_run: true, ..asked.clone() }).await?;
-    let (keys, bytes) = plan.moves.iter().fold((0, 0), |sum, step| (sum.0 + step.keys, sum.1 + step.bytes));
-    let bar = ProgressBar::new(keys);
-    let style = "{bar:30} {pos}/{len} keys of about {msg}, {per_sec}, {eta} left";
-    bar.set_style(ProgressStyle::with_template(style).expect("the template is well formed"));
-    bar.set_message(HumanBytes(bytes).to_string());
+    let bar = Bar::new(&plan);
+    progress.set(Progress::Asked);
     let mut changed = client.change_view(&ViewChange { timeout_ms: Some(FIRST_WAIT_MS), ..asked }).await?;
+    progress.set(Progress::Moving);
     while !changed.settled {
         let state = client.view_state().await?;
-        bar.set_position(received(&changed).await.min(keys));
+        bar.show(received(&changed).await);
         if state.settled {
             changed.settled = true;
             break;
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
-    bar.finish_and_clear();
+    drop(bar);
     for given_up in &changed.given_up {
         eprintln!("given up: {given_up}");
     }
@@ -103,22 +144,72 @@ async fn carry_out(client: &Client, asked: ViewChange, as_json: bool) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// Keys that the members of the new view have got so far. Who does not answer counts with none.
-async fn received(changed: &ViewChanged) -> u64 {
-    let mut keys = 0;
+/// Keys on their way, and the bytes of them and their values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Amount {
+    keys: u64,
+    bytes: u64,
+}
+
+/// The line on the terminal that shows how much has arrived. Without a terminal there is none.
+struct Bar {
+    line: ProgressBar,
+    planned: Amount,
+}
+
+impl Bar {
+    /// Nothing of what the plan moves has arrived.
+    fn new(plan: &ViewChanged) -> Self {
+        let planned = plan
+            .moves
+            .iter()
+            .fold(Amount::default(), |sum, step| Amount { keys: sum.keys + step.keys, bytes: sum.bytes + step.bytes });
+        let line = ProgressBar::new(planned.bytes);
+        let style = "{bar:30} {msg}, {binary_bytes_per_sec}, {eta} left";
+        line.set_style(ProgressStyle::with_template(style).expect("the template is well formed"));
+        let bar = Self { line, planned };
+        bar.show(Amount::default());
+        bar
+    }
+
+    fn show(&self, arrived: Amount) {
+        self.line.set_position(arrived.bytes.min(self.planned.bytes));
+        self.line.set_message(self.text(arrived));
+    }
+
+    /// What was planned is an estimate: there may come more.
+    fn text(&self, arrived: Amount) -> String {
+        let (bytes, planned) = (HumanBytes(arrived.bytes), HumanBytes(self.planned.bytes));
+        format!("{} of about {} keys, {bytes} of {planned}", arrived.keys, self.planned.keys)
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.line.finish_and_clear();
+    }
+}
+
+/// What the members of the new view have got so far. Who does not answer counts with nothing.
+async fn received(changed: &ViewChanged) -> Amount {
+    let mut sum = Amount::default();
     for node in changed.shards.iter().flat_map(|shard| &shard.replicas) {
         let Ok(address) = node.parse::<Address>() else { continue };
         let Ok(client) = Client::of_node(&address) else { continue };
-        keys += client.view_state().await.map_or(0, |state| state.received_keys);
+        if let Ok(state) = client.view_state().await {
+            sum = Amount { keys: sum.keys + state.received_keys, bytes: sum.bytes + state.received_bytes };
+        }
     }
-    keys
+    sum
 }
 
 fn show(state: &ViewState, as_json: bool) {
     if as_json {
         let shard = |shard: &ShardState| json!({ "shard-id": shard.shard_id, "replicas": shard.replicas });
         let shards: Vec<_> = state.shards.iter().map(shard).collect();
-        println!("{}", json!({ "epoch": state.epoch, "settled": state.settled, "shards": shards }));
+        let (epoch, repl_factor) = (state.epoch, state.repl_factor);
+        let view = json!({ "epoch": epoch, "repl-factor": repl_factor, "settled": state.settled, "shards": shards });
+        println!("{view}");
         return;
     }
     let progress = if state.settled { "settled" } else { "keys are on their way" };
@@ -132,7 +223,7 @@ fn show(state: &ViewState, as_json: bool) {
 
 fn plan(changed: &ViewChanged, as_json: bool) {
     if as_json {
-        let step = |step: &precede_client::Move| {
+        let step = |step: &Move| {
             json!({ "from-shard": step.from_shard, "to": step.to, "to-shard": step.to_shard, "keys": step.keys,
                     "bytes": step.bytes })
         };
@@ -153,5 +244,24 @@ fn plan(changed: &ViewChanged, as_json: bool) {
     }
     for given_up in &changed.given_up {
         println!("\nwould give up {given_up}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_the_progress() {
+        let step = |keys, bytes| Move { from_shard: 1, to: "a:1".to_owned(), to_shard: 2, keys, bytes };
+        let (shards, outstanding, given_up) = Default::default();
+        let moves = vec![step(10, 3 << 20), step(5, 1 << 20)];
+        let bar = Bar::new(&ViewChanged { shards, outstanding, given_up, moves, settled: false });
+        let arrived = Amount { keys: 7, bytes: 1 << 20 };
+        bar.show(arrived);
+        assert_eq!((bar.line.position(), bar.line.length()), (1 << 20, Some(4 << 20)));
+        assert_eq!(bar.text(arrived), "7 of about 15 keys, 1.00 MiB of 4.00 MiB");
+        bar.show(Amount { keys: 16, bytes: 5 << 20 });
+        assert_eq!(bar.line.position(), 4 << 20, "what was planned is an estimate");
     }
 }

@@ -3,7 +3,13 @@
 
 mod cluster;
 
-use cluster::{Cluster, request};
+use cluster::{Cluster, request, wait_for};
+use precede_core::causality::context::Context;
+use precede_core::causality::hlc::Timestamp;
+use precede_core::causality::token;
+use precede_core::config::Config;
+use precede_core::id::{Address, ViewId};
+use precede_core::placement::view::View;
 use serde_json::{Value, json};
 
 /// A key of each of the two shards of a cluster of two nodes, in the order of the nodes.
@@ -192,6 +198,33 @@ fn a_response_of_another_node_names_it() {
 }
 
 #[test]
+fn a_refusal_of_another_node_names_it_too() {
+    let cluster = Cluster::start(2, 1);
+    let keys = keys_by_node(&cluster);
+    // A context of a view that nobody knows.
+    let members = [0, 1].map(|node| Address::parse(cluster.address(node), None).unwrap());
+    let view = View::bootstrap(&members, 1).unwrap();
+    let fingerprint = Config::new(members[0].clone(), view, 0).cluster.fingerprint();
+    let unknown = ViewId { epoch: 9, activation: Timestamp(1), coordinator: members[0].node_id() };
+    let context =
+        token::encode(&Context { view: Some(unknown), stable: Timestamp(1), ..Context::default() }, fingerprint);
+    for (node, key) in keys.iter().enumerate() {
+        let path = format!("/kv-store/keys/{key}?wait=100");
+        for asked in 0..2 {
+            let response = wait_for("the nodes know that all have been heard", || {
+                let response = cluster.request_after(asked, "GET", &path, &context, "");
+                (response.status == 410).then_some(response)
+            });
+            let body = response.json();
+            assert_eq!(body["error"], json!("View of the context is lost"));
+            let address = (node != asked).then(|| json!(cluster.address(node)));
+            assert_eq!(body.get("address"), address.as_ref(), "{response:?}");
+            assert_eq!(response.header("precede-node"), cluster.address(node));
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_reached_cannot_be_satisfied() {
     let mut cluster = Cluster::start(2, 1);
     let [_, other] = keys_by_node(&cluster);
@@ -293,6 +326,31 @@ fn raw_values_are_bytes_with_a_type() {
     assert_eq!((response.body.as_slice(), response.header("content-type")), (&b"{\"a\" : 1}"[..], "application/json"));
     let response = request(node, "GET", "/kv-store/keys/none?raw", &[], b"");
     assert_eq!((response.status, response.json()["doesExist"].clone()), (404, json!(false)));
+}
+
+#[test]
+fn whoever_serves_a_read_obeys_what_it_accepts() {
+    let cluster = Cluster::start(2, 1);
+    let keys = keys_by_node(&cluster);
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    for (key, asked) in keys.iter().flat_map(|key| [(key, 0), (key, 1)]) {
+        let (node, path) = (cluster.address(asked), format!("/kv-store/keys/{key}"));
+        let put = request(node, "PUT", &path, &form, br#"{"value": "x"}"#);
+        assert!(put.status < 202, "what tools send by default counts as JSON: {put:?}");
+        for (accept, is_raw) in [
+            ("text/plain", true),
+            ("application/json;q=0, */*", true),
+            ("application/json", false),
+            ("*/*;q=0, application/json;q=0.1", false),
+        ] {
+            let response = request(node, "GET", &path, &[("Accept", accept)], b"");
+            assert_eq!(
+                (response.status, response.body == b"\"x\""),
+                (200, is_raw),
+                "{accept} at {asked}: {response:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -38,8 +38,23 @@ fn a_large_head_is_refused() {
     let response = request(cluster.address(0), "GET", "/kv-store/keys/k", &[("X", &filler)], b"");
     assert_eq!(response.status, 431);
     assert_eq!(response.json()["error"], json!("Request header is too large: the limit is 16384 bytes"));
-    let response = cluster.request(0, "GET", &format!("/kv-store/keys/{}", "k".repeat(20_000)), "");
+    let long = "k".repeat(20_000);
+    for path in [format!("/{long}"), format!("/kv-store/shards/{long}"), format!("/kv-store/keys/k?{long}")] {
+        let response = cluster.request(0, "GET", &path, "");
+        assert_eq!(response.status, 431, "the request line counts");
+        assert_eq!(response.json()["error"], json!("Request header is too large: the limit is 16384 bytes"));
+    }
+    // A key has a limit of its own.
+    let response = cluster.request(0, "GET", &format!("/kv-store/keys/{long}"), "");
     assert_eq!((response.status, response.json()["error"].clone()), (400, json!("Key is too long")));
+}
+
+#[test]
+fn a_long_key_fits_where_it_is_allowed() {
+    let cluster = Cluster::single(&["--max-key-bytes", "20000"]);
+    let path = format!("/kv-store/keys/{}", "k".repeat(20_000));
+    assert_eq!(cluster.request(0, "PUT", &path, r#"{"value": 1}"#).status, 201);
+    assert_eq!(cluster.request(0, "GET", &path, "").json()["value"], json!(1));
 }
 
 #[test]
@@ -127,11 +142,15 @@ fn nonsense_is_no_danger() {
             assert!(response.json()["error"].is_string(), "{response:?}");
         }
     }
-    let heads = [format!("X: {}\r\n", "x".repeat(100 << 10)), "X: x\r\n".repeat(200)];
+    let heads = [
+        format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(100 << 10)),
+        format!("GET / HTTP/1.1\r\n{}", "X: x\r\n".repeat(200)),
+        format!("GET /kv-store/keys/{} HTTP/1.1\r\n", "k".repeat(100 << 10)),
+    ];
     for head in heads {
         let mut connection = Connection::open(cluster.address(0)).unwrap();
         // It may end the connection before it has read everything.
-        let _ = connection.send_bytes(format!("GET / HTTP/1.1\r\n{head}\r\n").as_bytes());
+        let _ = connection.send_bytes(format!("{head}\r\n").as_bytes());
         if let Ok(response) = connection.receive() {
             assert_eq!(response.status, 431);
             assert_eq!(response.json()["message"], json!("Request error"));
@@ -161,7 +180,8 @@ fn strangers_are_refused_on_the_peer_path() {
         request(cluster.address(0), "GET", "/precede/peer", &headers, b"").status
     };
     assert_eq!(peer("0123456789abcdef", "precede-peer/1"), 403);
-    assert_eq!(peer("0123456789abcdef", "precede-peer/2"), 426);
+    assert_eq!(peer("0123456789abcdef", "precede-peer/9, precede-peer/1"), 403);
+    assert_eq!(peer("0123456789abcdef", "precede-peer/9"), 426);
     assert_eq!(cluster.request(0, "GET", "/precede/peer", "").status, 426);
 }
 

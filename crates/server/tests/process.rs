@@ -4,9 +4,9 @@
 mod cluster;
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
-use cluster::{Cluster, free_port, precede, request, wait_for};
+use cluster::{Cluster, Connection, Response, free_port, free_ports, precede, request, try_request, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -54,6 +54,58 @@ fn a_node_that_is_asked_to_end_finishes_and_ends_with_0() {
     }
     assert_eq!(cluster.terminate(0).code(), Some(0));
     assert_eq!(cluster.request(1, "GET", "/kv-store/key-count", "").json()["key-count"], json!(100));
+}
+
+/// A node alone with so many keys, and the view changed to another one, to which all of them are to move.
+fn moving(keys: usize, value: &str) -> Cluster {
+    let mut cluster = Cluster::start(1, 1);
+    let new = cluster.add(&cluster.addresses(&[0]), 1);
+    cluster.wait_spares(&[new]);
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    let body = json!({ "value": value }).to_string();
+    for key in 0..keys {
+        connection.send("PUT", &format!("/kv-store/keys/k{key}"), &[], body.as_bytes()).unwrap();
+        assert_eq!(connection.receive().unwrap().status, 201);
+    }
+    let body = json!({ "view": [cluster.address(new)], "timeout-ms": 1 }).to_string();
+    let response = cluster.request(0, "PUT", "/kv-store/view-change", &body);
+    assert!([200, 202].contains(&response.status), "{response:?}");
+    cluster
+}
+
+#[test]
+fn a_node_that_is_asked_to_end_first_hands_over_what_it_held() {
+    let mut cluster = moving(3000, "v");
+    assert_eq!(cluster.terminate(0).code(), Some(0));
+    let log = cluster.log(0);
+    assert!(!log.contains("ERROR"), "{log}");
+    assert_eq!(cluster.request(1, "GET", "/kv-store/key-count", "").json()["key-count"], json!(3000), "{log}");
+    assert_eq!(cluster.request(1, "GET", "/kv-store/view-change", "").json()["settled"], json!(true));
+}
+
+#[test]
+fn a_node_that_ends_with_what_it_has_not_handed_over_says_how_much() {
+    let value = "v".repeat(1 << 20);
+    let log = wait_for("the new member is paused before it has everything, and has said so", || {
+        let mut cluster = moving(16, &value);
+        cluster.pause(1);
+        cluster.ask_to_end(0);
+        // Until it has ended nodes and probes can connect, and clients are sent elsewhere.
+        let ask = |path| try_request(cluster.address(0), "GET", path, &[], b"");
+        let ended = |response: std::io::Result<Response>| {
+            response.is_err() || response.is_ok_and(|r| r.status == 503 && r.header("connection") == "close")
+        };
+        wait_for("it is on its way to its end", || ended(ask("/readyz")).then_some(()));
+        assert!(ended(ask("/kv-store/shards")));
+        assert_eq!(cluster.nodes[0].wait().code(), Some(0));
+        let log = cluster.log(0);
+        (!log.contains("a former view is settled")).then_some(log)
+    });
+    let told = log.lines().any(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["level"] == json!("ERROR") && line["epoch"] == json!(0) && line["entries"] == json!(16)
+    });
+    assert!(told, "{log}");
 }
 
 #[test]
@@ -109,6 +161,26 @@ fn a_node_without_its_shard_is_not_ready_and_says_whom_it_waits_for() {
 }
 
 #[test]
+fn health_is_told_by_the_exit_code() {
+    let cluster = Cluster::single(&[]);
+    let port = cluster.address(0).rsplit(':').next().unwrap().to_owned();
+    let code = |arguments: &[&str], port: &str| {
+        let output = precede().arg("health").args(arguments).env("PORT", port).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (status, text) = code(&[], &port);
+    assert!(status == 0 && text.contains("Ready"), "{status} {text}");
+    assert_eq!(code(&["--alive", "--node", cluster.address(0)], "1").0, 0);
+    assert_eq!(code(&[], &free_port().to_string()).0, 3);
+    let mut pair = Cluster::start(2, 2);
+    pair.kill(1);
+    pair.kill(0);
+    pair.restart(0);
+    assert_eq!(code(&["--node", pair.address(0)], "1").0, 1);
+    assert_eq!(code(&["--node", pair.address(0), "--alive"], "1").0, 0);
+}
+
+#[test]
 fn a_spare_passes_requests_on() {
     let cluster = Cluster::start(2, 1);
     let view = format!("{},{}", cluster.address(0), cluster.address(1));
@@ -160,17 +232,47 @@ fn single_operations_keep_a_session() {
     assert_eq!(output.status.code(), Some(3));
 }
 
+/// `precede dev`, which is ended with the test.
+struct Dev(Child);
+
+impl Dev {
+    fn start(base: u16) -> Self {
+        let mut command = precede();
+        command.args(["dev", "--port-base", &base.to_string()]).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    /// Asks it to end, and waits until it has.
+    fn end(&mut self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), signal).unwrap();
+        assert!(wait_for("dev ends", || self.0.try_wait().unwrap()).success());
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn dev_that_is_asked_to_end_while_it_starts_ends() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let base = free_ports(4);
+        let mut dev = Dev::start(base);
+        // The first node runs, so that dev hears signals; the others are about to.
+        wait_for("a node listens", || std::net::TcpStream::connect(("127.0.0.1", base)).ok());
+        dev.end(signal);
+        assert!((base..base + 4).all(|port| std::net::TcpStream::connect(("127.0.0.1", port)).is_err()));
+    }
+}
+
 #[test]
 fn dev_runs_a_cluster_that_survives_a_node() {
-    let base = wait_for("four free ports in a row", || {
-        let base = free_port();
-        let free = (base..base + 4).all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
-        free.then_some(base)
-    });
-    let mut command = precede();
-    command.args(["dev", "--port-base", &base.to_string()]).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut dev = command.spawn().unwrap();
-    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let base = free_ports(4);
+    let mut dev = Dev::start(base);
+    let mut lines = BufReader::new(dev.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut told = Vec::new();
     for line in lines.by_ref() {
         let last = line.contains("Ctrl-C");
@@ -192,8 +294,7 @@ fn dev_runs_a_cluster_that_survives_a_node() {
     assert!(again.contains(&format!("--address {last} ")), "{again}");
     let get = request(&first, "GET", "/kv-store/keys/k", &[("Causal-Context", put.context())], b"");
     assert_eq!(get.json()["value"], json!(1));
-    kill(Pid::from_raw(i32::try_from(dev.id()).unwrap()), Signal::SIGTERM).unwrap();
-    assert!(wait_for("dev ends", || dev.try_wait().unwrap()).success());
+    dev.end(Signal::SIGTERM);
     assert!(std::net::TcpStream::connect(&first).is_err(), "its nodes end with it");
     let mut rest = String::new();
     for line in lines {

@@ -235,3 +235,42 @@ fn a_dead_member_is_left_out_and_two_are_not_without_force() {
     assert_eq!(response.status, 200, "{}", response.json());
     assert!(!response.json()["given-up"].as_array().unwrap().is_empty());
 }
+
+#[test]
+fn a_member_that_is_started_again_as_it_was_first_comes_back() {
+    let mut cluster = Cluster::start(4, 2);
+    // One is told nothing, one of a single member.
+    let told_nothing = cluster.add(&[], 1);
+    let told_of_one = cluster.add(&cluster.addresses(&[1]), 1);
+    put_all(&cluster, 0, 100);
+    let response = change(&cluster, 0, &[0, 1, 2, 3, told_nothing, told_of_one], 3);
+    assert_eq!(response.status, 200, "{}", response.json());
+    let mine = |cluster: &Cluster, node: usize| {
+        wait_for("it is a member, recovered", || {
+            let epoch = cluster.request(node, "GET", PATH, "").json()["epoch"].clone();
+            (epoch == json!(1) && cluster.nodes[node].is_ready()).then_some(())
+        });
+        all_are_there(cluster, &[node], 100);
+    };
+    let context = cluster.request(0, "PUT", "/kv-store/keys/k1", "{\"value\":1}").context().to_owned();
+    cluster.kill(told_nothing);
+    cluster.restart(told_nothing);
+    wait_for("it answers a context of its cluster", || {
+        let response = cluster.request_after(told_nothing, "GET", "/kv-store/keys/k1", &context, "");
+        assert!([200, 503].contains(&response.status), "until it has heard its cluster it can only wait: {response:?}");
+        (response.status == 200).then_some(())
+    });
+    mine(&cluster, told_nothing);
+    let log = cluster.nodes[told_nothing].log();
+    assert!(log.matches("refused messages of another cluster").count() <= 5, "{log}");
+
+    // The only one that it was told of is down.
+    cluster.kill(1);
+    cluster.kill(told_of_one);
+    cluster.restart(told_of_one);
+    mine(&cluster, told_of_one);
+    cluster.restart(1);
+    mine(&cluster, 1);
+    let members = cluster.request(told_of_one, "GET", PATH, "").json()["shards"].clone();
+    assert_eq!(members, cluster.request(0, "GET", PATH, "").json()["shards"]);
+}

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::id::{Address, Life, NodeId, ShardId};
 use precede_core::node::Node;
+use precede_core::placement::view::View;
 
 use crate::clock::Clock;
 
@@ -47,6 +48,10 @@ pub struct Machine {
     pub woken_in: u64,
     /// Processes that ran here.
     pub boots: u64,
+    /// The view in its environment, if it has one of its own for good.
+    pub environment: Option<View>,
+    /// Whether a process here ever started with another view than the first.
+    pub strayed: bool,
     backlog: VecDeque<Waiting>,
 }
 
@@ -68,6 +73,8 @@ impl Machine {
             woken: 0,
             woken_in: 0,
             boots: 0,
+            environment: None,
+            strayed: false,
             backlog: VecDeque::new(),
         }
     }

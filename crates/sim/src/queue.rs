@@ -60,6 +60,8 @@ pub enum Event {
     Enact(Fault),
     /// A node that crashed outside of the plan comes back.
     ComeBack(usize),
+    /// Somebody writes to a node that may be in a view of its own.
+    WriteAstray(usize),
     /// A node crashes outside of the plan.
     CrashSingle(usize),
     /// Replicas are looked at.

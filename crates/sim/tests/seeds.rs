@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 8] = [
+const SEEDS: [(Mix, u64, u64); 12] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -16,6 +16,13 @@ const SEEDS: [(Mix, u64, u64); 8] = [
     (Mix::Comebacks, 913, 60),
     // Only clients knew how far a life had got that died with its whole shard, and reads did not tell the clocks.
     (Mix::Comebacks, 13_326, 24),
+    // A network delivered a forwarded write twice: to a replica's life, and three seconds later to the next one.
+    (Mix::Crash, 22_773, 24),
+    (Mix::Everything, 700_387, 40),
+    // A late frame came to a restarted replica between the chunk that told that its key was deleted and the end of the sync.
+    (Mix::Everything, 700_253, 40),
+    // An entry of an older view was fetched from an old owner that was lost then, and no vector named it.
+    (Mix::ViewFaults, 700_259, 40),
     // The repeat of a write was said to be on two replicas, though the one that made it had crashed.
     (Mix::Single, 3029, 33),
     // An old owner that could not answer a read was not asked for its hand-off, and the change did not settle.

@@ -64,6 +64,26 @@ fn the_documented_form_is_read() {
     assert_eq!(history.final_reads.len(), 1);
 }
 
+/// What stands between the first fence of this kind in the document on the file form and its end.
+fn fenced<'a>(document: &'a str, kind: &str) -> &'a str {
+    let (_, rest) = document.split_once(&format!("\n```{kind}\n")).expect("the document has such a block");
+    rest.split_once("```\n").expect("the block ends").0
+}
+
+#[test]
+fn the_example_of_the_document_is_judged_as_it_says() {
+    let document = include_str!("../../../../docs/checker.md");
+    let output = run(&["-"], fenced(document, "jsonl").as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), fenced(document, "text"));
+}
+
+#[test]
+fn fields_that_are_not_known_are_ignored() {
+    let line = r#"{"final":{"replica":"n","key":"x","value":null,"more":1}}"#;
+    assert_eq!(History::read_jsonl(line.as_bytes()).unwrap().final_reads.len(), 1);
+}
+
 #[test]
 fn a_bad_line_is_named() {
     let error = History::read_jsonl("\n{\"op\":{}}\n".as_bytes()).unwrap_err();

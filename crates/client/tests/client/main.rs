@@ -6,3 +6,4 @@ mod scripted_node;
 mod session_files;
 mod sessions;
 mod values;
+mod views;

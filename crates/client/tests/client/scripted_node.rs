@@ -59,6 +59,10 @@ struct State {
     other_contexts: Vec<Vec<String>>,
     /// Shards as told to clients.
     shards: Vec<(u32, Vec<String>)>,
+    /// What the next requests to change the view meet.
+    view_script: VecDeque<Act>,
+    /// The view and its progress, as told to clients.
+    view: Json,
 }
 
 /// A running node. Its socket and all its connections close when it is dropped.
@@ -95,6 +99,16 @@ impl ScriptedNode {
         let named = |nodes: &[&ScriptedNode]| nodes.iter().map(|node| node.address()).collect();
         let shards = shards.iter().map(|&(id, nodes)| (id, named(nodes))).collect();
         self.state.lock().expect("no test panics in a node").shards = shards;
+    }
+
+    /// Lets the next requests to change the view meet these acts, one each; others are told the view.
+    pub(crate) fn then_on_view(&self, acts: impl IntoIterator<Item = Act>) {
+        self.state.lock().expect("no test panics in a node").view_script.extend(acts);
+    }
+
+    /// Sets the view and the progress that the node tells.
+    pub(crate) fn tell_view(&self, view: Json) {
+        self.state.lock().expect("no test panics in a node").view = view;
     }
 
     /// The requests on keys so far.
@@ -175,6 +189,14 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> io::Res
         let contexts = contexts.iter().map(|v| v.to_str().expect("tokens are ASCII").to_owned()).collect();
         let Some(key) = head.uri.path().strip_prefix("/kv-store/keys/") else {
             state.other_contexts.push(contexts);
+            let act = if head.method == Method::PUT { state.view_script.pop_front() } else { None };
+            match act {
+                Some(Act::Break) => return Err(io::Error::other("told to break")),
+                Some(Act::Status(status, _)) => {
+                    return Ok(state.json(status, &json!({"message": "Error in PUT", "error": "told to refuse"})));
+                }
+                _ => {}
+            }
             return Ok(state.other(head.uri.path()));
         };
         state.seen.push(Seen {
@@ -243,6 +265,10 @@ impl State {
     }
 
     fn other(&mut self, path: &str) -> Response<Full<Bytes>> {
+        if path == "/kv-store/view-change" {
+            let view = self.view.clone();
+            return self.json(200, &view);
+        }
         if path == "/kv-store/shards" {
             let ids: Vec<u32> = self.shards.iter().map(|shard| shard.0).collect();
             return self.json(200, &json!({"shards": ids}));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
-use crate::id::{Origin, ViewId};
+use crate::id::ViewId;
 
 /// Everything that a client has seen, as far as it may not be everywhere yet.
 ///
@@ -46,12 +46,12 @@ impl Context {
         self.stable = self.stable.max(timestamp);
     }
 
-    /// Drops the entries at or below the cluster's stable timestamp and those of settled views, and only those: they are on
-    /// every replica of their shards. `stable` rises to the greatest that was dropped (design 5.2, 5.3).
-    pub fn prune(&mut self, cluster_stable: Timestamp, is_settled: impl Fn(&Origin) -> bool) {
+    /// Drops the entries at or below the cluster's stable timestamp, and only those: they are on every replica of their shards.
+    /// `stable` rises to the greatest that was dropped (design 5.2, 5.3).
+    pub fn prune(&mut self, cluster_stable: Timestamp) {
         let mut dropped = Timestamp::ZERO;
-        self.entries.retain(|origin, timestamp| {
-            let keep = timestamp > cluster_stable && !is_settled(origin);
+        self.entries.retain(|_, timestamp| {
+            let keep = timestamp > cluster_stable;
             if !keep {
                 dropped = dropped.max(timestamp);
             }

@@ -113,18 +113,37 @@ pub fn decode(token: &str, cluster: u64) -> Result<Context, TokenError> {
     if token.is_empty() {
         return Ok(Context::default());
     }
-    if token.len() > CONTEXT_TOKEN_BYTES_MAX {
-        return Err(TokenError::TooLong(token.len()));
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Malformed)?;
-    let (&format, rest) = bytes.split_first().ok_or(TokenError::Malformed)?;
-    if format != FORMAT {
-        return Err(TokenError::UnknownFormat(format));
-    }
-    let (sum, content) = rest.split_at_checked(CHECKSUM_BYTES).ok_or(TokenError::Malformed)?;
+    let bytes = bytes_of(token)?;
+    let (sum, content) = bytes.split_at_checked(CHECKSUM_BYTES).ok_or(TokenError::Malformed)?;
     if sum != checksum(content, cluster) {
         return Err(TokenError::Checksum);
     }
+    read(content)
+}
+
+/// The view that a token names whose checksum does not fit: one of another cluster names another view than those known here. What
+/// is damaged may name anything, or nothing that can be read.
+#[must_use]
+pub fn view_named(token: &str) -> Option<ViewId> {
+    let bytes = bytes_of(token).ok()?;
+    let (_, content) = bytes.split_at_checked(CHECKSUM_BYTES)?;
+    read(content).ok()?.view
+}
+
+/// What follows the format version.
+fn bytes_of(token: &str) -> Result<Vec<u8>, TokenError> {
+    if token.len() > CONTEXT_TOKEN_BYTES_MAX {
+        return Err(TokenError::TooLong(token.len()));
+    }
+    let mut bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Malformed)?;
+    match bytes.first() {
+        None => Err(TokenError::Malformed),
+        Some(&FORMAT) => Ok(bytes.split_off(1)),
+        Some(&format) => Err(TokenError::UnknownFormat(format)),
+    }
+}
+
+fn read(content: &[u8]) -> Result<Context, TokenError> {
     let (wire, left) = postcard::take_from_bytes::<WireContext>(content).map_err(|_| TokenError::Malformed)?;
     if !left.is_empty() {
         return Err(TokenError::Malformed);
@@ -191,6 +210,8 @@ mod tests {
     fn every_damaged_token_is_refused() {
         let token = encode(&sample(), 1);
         assert_eq!(decode(&token, 2), Err(TokenError::Checksum));
+        assert_eq!(view_named(&token), sample().view, "of another cluster, and whole");
+        assert_eq!(view_named("damaged"), None);
         for at in 0..token.len() {
             assert!(decode(&token[..at], 1).is_err() || at == 0);
             let mut damaged = token.clone().into_bytes();

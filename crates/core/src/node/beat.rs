@@ -58,7 +58,7 @@ impl Node {
             effects.push(Effect::Event(Event::PeerDown(node)));
         }
         self.avoid.retain(|_, until| *until > now.monotonic);
-        self.withheld.retain(|_, until| *until > now.monotonic);
+        self.unwilling.retain(|_, until| *until > now.monotonic);
     }
 
     fn say_hello(&mut self, now: Now, effects: &mut Effects) {
@@ -109,12 +109,13 @@ impl Node {
             former: self.former_reports(),
             settled: self.views.settled().difference(&self.views.current().record().settled).copied().collect(),
             adopted: self.adopted.iter().copied().filter(|_| !self.views.is_settled()).collect(),
+            late: self.views.late().collect(),
             covered: self.stability.words(),
         }
     }
 
     /// All members of the view but this node.
-    fn others(&self) -> Vec<NodeId> {
+    pub(super) fn others(&self) -> Vec<NodeId> {
         self.views.current().members().map(|(node, _, _)| node).filter(|node| *node != self.me).collect()
     }
 }

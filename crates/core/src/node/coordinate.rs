@@ -6,8 +6,9 @@ use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::effect::{Effect, Effects};
 use crate::id::{NodeId, ShardId, ViewId};
+use crate::limits::SETTLED_VIEWS_MAX;
 use crate::node::{Node, random};
-use crate::placement::view::{View, ViewRecord};
+use crate::placement::view::{View, ViewRecord, check_members};
 use crate::request::pending::Source;
 use crate::time::{Instant, Now};
 use crate::view_change::change::{Change, LEASE, Lease, PATIENCE, Stage, concerned, decide, sizes};
@@ -27,9 +28,9 @@ impl Node {
         effects: &mut Effects,
     ) {
         let view = self.views.current();
-        let refusal = match plan::assign(view, &asked.members, asked.repl_factor) {
+        let refusal = match check_members(&asked.members, asked.repl_factor) {
             Err(error) => Some(Refusal::BadView(error.to_string())),
-            Ok(_) => match asked.expected_epoch.filter(|expected| *expected != view.id.epoch) {
+            Ok(()) => match asked.expected_epoch.filter(|expected| *expected != view.id.epoch) {
                 Some(expected) => Some(Refusal::UnexpectedEpoch { epoch: view.id.epoch, expected }),
                 None if self.is_coordinating(asked.force) => {
                     Some(Refusal::ViewChangeInProgress("this node coordinates another one".to_owned()))
@@ -125,9 +126,16 @@ impl Node {
             last_shard,
             lives: decision.lives,
             written_off: decision.written_off,
-            settled: decision.settled,
+            settled: decision.settled.into_iter().rev().take(SETTLED_VIEWS_MAX).collect(),
         };
-        let view = View::from_record(record).expect("the plan makes a view");
+        let view = match View::from_record(record) {
+            Ok(view) => view,
+            // Epochs and shard ids have an end.
+            Err(error) => {
+                let refusal = Refusal::BadView(error.to_string());
+                return self.give_up_change(change, refusal, everybody.into_keys(), effects);
+            }
+        };
         if change.asked.dry_run {
             let moves = plan::moves(&old, &view, &sizes(&old, answers));
             let shards = view.shards().iter().map(|shard| (shard.id, shard.replicas.clone(), None)).collect();

@@ -17,19 +17,13 @@ use crate::wire::message::{self, Message, SyncChunk, SyncPull};
 use crate::wire::request::Action;
 
 impl Node {
-    /// Whether what an old member held is known to be lost: it was not reached, or has started again since.
-    pub(super) fn is_gone(&self, node: NodeId) -> bool {
-        let known = self.newest_life(node);
-        self.views.current().life(node).is_some_and(|life| known.is_some_and(|known| known > life))
+    /// The newest life of a node that was heard, or that was reached when the view was stamped. An old member that has started again
+    /// since may have recovered in the former view, and hands over; if not, it says that it holds nothing.
+    pub(super) fn life_of(&self, node: NodeId) -> Option<Timestamp> {
+        self.newest_life(node).max(self.views.current().life(node))
     }
 
-    /// The life in which an old member can hand something over: the one that was reached when the view was stamped; or, where
-    /// two views were made at once and this one was made without asking it, whichever was heard.
-    fn life_of_old_member(&self, node: NodeId) -> Option<Timestamp> {
-        self.views.current().life(node).or_else(|| self.newest_life(node))
-    }
-
-    fn newest_life(&self, node: NodeId) -> Option<Timestamp> {
+    pub(super) fn newest_life(&self, node: NodeId) -> Option<Timestamp> {
         if node == self.me { self.life } else { self.lives.get(&node).copied() }
     }
 
@@ -38,19 +32,19 @@ impl Node {
     fn next_hand_off(&self) -> Option<(ViewId, Life)> {
         let replica = self.replica.as_ref()?;
         for (id, held) in &replica.held {
-            let required = held.required(self.views.current(), |node| self.is_gone(node));
+            let required = held.required(self.views.current());
             let todo = required.into_iter().filter(|node| !held.done.contains_key(node));
             let rank = |node: &NodeId| {
                 let has_bulk = held.view.shard_of_member(*node).is_some_and(|shard| held.has_bulk(shard));
                 let holds = self.holders.get(id).is_some_and(|holders| holders.contains(node));
-                let sick = !self.is_up(*node);
+                let sick = !self.is_up(*node) || self.avoid.contains_key(node);
                 (*node != self.me, sick, !(has_bulk || holds), *node)
             };
-            // One that does not answer is left alone for a while.
-            let able = |node: &NodeId| *node == self.me || !self.withheld.contains_key(node);
+            // One that does not hand over is left alone for a while.
+            let able = |node: &NodeId| *node == self.me || !self.unwilling.contains_key(node);
             let next = todo.filter(able).min_by_key(rank);
             if let Some(node) = next
-                && let Some(start) = self.life_of_old_member(node)
+                && let Some(start) = self.life_of(node)
             {
                 return Some((*id, Life { node, start }));
             }
@@ -151,7 +145,7 @@ impl Node {
         match done.or(fetched) {
             Some(true) => Word::Heard,
             Some(false) => Word::Lost,
-            None if self.views.current().wrote_off(node) || self.is_gone(node) => Word::Lost,
+            None if self.views.current().wrote_off(node) => Word::Lost,
             None => Word::Awaited,
         }
     }
@@ -255,13 +249,15 @@ impl Node {
     }
 
     /// Whether a write of a key may be taken: some node was heard, under the current view, that holds a recovered legacy of
-    /// the key's former shard. Its clock is above every tombstone that the shard has ever collected (design 11.4).
+    /// the key's former shard; or nobody does. Its clock is above every tombstone that the shard has ever collected (design 11.4).
     pub(super) fn may_write(&self, hash: u64) -> bool {
         self.views.former().all(|former| {
             let shard = former.shard_of_hash(hash).id;
             let current = self.views.current();
             let of_shard = |node: &NodeId| former.shard_of_member(*node) == Some(shard);
-            let nobody = former.members_of(shard).iter().all(|node| current.wrote_off(*node) || self.is_gone(*node));
+            let written_off = former.members_of(shard).iter().all(|node| current.wrote_off(*node));
+            let held = self.replica.as_ref().and_then(|replica| replica.held.get(&former.id));
+            let nobody = written_off || held.is_some_and(|held| held.complete);
             let own =
                 self.legacies.get(&former.id).is_some_and(|legacy| legacy.recovered && legacy.shared.shard == shard);
             nobody || own || self.holders.get(&former.id).is_some_and(|holders| holders.iter().any(of_shard))

@@ -4,6 +4,7 @@ use crate::causality::hlc::Timestamp;
 use crate::effect::{Effect, Effects};
 use crate::event::Event;
 use crate::id::{Life, NodeId, ViewId};
+use crate::limits::NODES_MAX;
 use crate::node::Node;
 use crate::node::recover::MISMATCHES;
 use crate::planted::{self, Planted};
@@ -16,8 +17,13 @@ use crate::wire::message::{Ack, Envelope, Frame, Message, Status, SyncChunk, Syn
 impl Node {
     pub(super) fn on_message(&mut self, now: Now, envelope: Envelope, effects: &mut Effects) {
         let Envelope { cluster, view, from, life, clock, body } = envelope;
-        if !self.is_known(cluster, view, from, &body) {
-            effects.push(Effect::Event(Event::StrangerRefused(from)));
+        if !self.is_known(now, cluster, view, from, &body) {
+            self.decline(now, cluster, view, from, &body, effects);
+            self.refuse_stranger(now, cluster, view, from, effects);
+            return;
+        }
+        if cluster != self.cluster && matches!(body, Message::ViewAsk) {
+            self.call_back(from, effects);
             return;
         }
         // Whoever is heard can be reached again, whatever the transport has said before: its word is a hint.
@@ -27,6 +33,9 @@ impl Node {
             return;
         }
         let same_view = self.compare_views(from, view, effects);
+        if same_view && self.views.current().shard_of_member(from).is_some() {
+            self.heard.insert(from, now.monotonic);
+        }
         let is_former = planted::is(Planted::FormerViewAccepted) && matches!(&body, Message::Frame(_));
         if !same_view && !crosses_views(&body) && !is_former {
             return;
@@ -39,11 +48,17 @@ impl Node {
             Message::Frame(frame) => self.on_frame(now, from, life, &frame, effects),
             Message::Ack(ack) => self.on_ack(now, from, &ack),
             Message::Status(status) => self.on_status(now, from, life, status, effects),
-            Message::Gossip { wall, former, settled, adopted, covered } => {
+            Message::Gossip { wall, former, settled, late, adopted, covered } => {
+                for life in late {
+                    self.views.hear_late(life);
+                }
+                let adopted: Vec<NodeId> = adopted.into_iter().filter(|node| self.is_of_views(*node)).collect();
                 self.adopted.extend(adopted);
                 self.hear_settled(now, &settled, effects);
                 self.hear_former_reports(now, from, &former, effects);
-                self.walls.insert(from, wall.0.cast_signed() - now.wall.0.cast_signed());
+                if self.is_of_views(from) {
+                    self.walls.insert(from, wall.0.cast_signed() - now.wall.0.cast_signed());
+                }
                 for (node, covered) in covered {
                     self.stability.hear(node, covered);
                 }
@@ -63,12 +78,7 @@ impl Node {
             }
             Message::Superseded { by } => self.on_superseded(by, effects),
             Message::ViewAsk => self.offer_views(from, effects),
-            Message::Views(news) => {
-                if cluster != self.cluster && news.current.id.epoch > 0 {
-                    self.cluster = cluster;
-                }
-                self.on_views(now, from, *news, effects);
-            }
+            Message::Views(news) => self.on_news(now, cluster, from, *news, effects),
             // One that was sent before the view that came of it holds no other coordinator up.
             Message::Prepare { .. } if view < self.views.current().id && self.views.current().id.epoch > 0 => {}
             Message::Prepare { change, known_life } => self.on_prepare(now, from, cluster, change, known_life, effects),
@@ -77,27 +87,6 @@ impl Node {
             Message::Fetch { id, view, key } => self.on_fetch(now, from, id, view, &key, effects),
             Message::Fetched(answer) => self.on_fetched(now, from, *answer, effects),
         }
-    }
-
-    /// Whether a message is of this node's cluster. Nodes whose cluster's name is only derived from their environment may be
-    /// invited by a cluster, and found again by one that they are members of.
-    fn is_known(&self, cluster: u64, view: ViewId, from: NodeId, body: &Message) -> bool {
-        let mine = self.views.current().id;
-        if from == self.me {
-            return false;
-        }
-        if cluster != self.cluster {
-            return match body {
-                Message::Prepare { .. } | Message::Views(_) | Message::Release { .. } => self.may_be_invited(),
-                Message::Hello { is_derived, .. } => {
-                    *is_derived && self.views.current().shard_of_member(from).is_some()
-                }
-                _ => false,
-            };
-        }
-        // Bootstrap views are never taken from others; two that differ are two clusters.
-        let coordinates = matches!(body, Message::Prepare { .. } | Message::Prepared(_) | Message::Release { .. });
-        view == mine || view.epoch > 0 || mine.epoch > 0 || coordinates
     }
 
     /// Takes over a peer's clock, and reports one that is far ahead (design 4.2).
@@ -119,6 +108,10 @@ impl Node {
     fn admit(&mut self, now: Now, from: NodeId, life: Option<Timestamp>, view: ViewId, effects: &mut Effects) -> bool {
         let Some(start) = life else { return true };
         if !self.peers.contains_key(&from) {
+            let is_new = !self.lives.contains_key(&from);
+            if is_new && self.lives.len() >= NODES_MAX && !self.is_of_views(from) {
+                return true;
+            }
             let known = self.lives.entry(from).or_insert(start);
             let is_former = start < *known;
             *known = start.max(*known);

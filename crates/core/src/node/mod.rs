@@ -12,6 +12,7 @@ mod requests;
 mod routing;
 mod settle;
 mod spread;
+mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::event::Event;
 use crate::id::{Address, NodeId, ShardId, ViewId};
 use crate::input::Input;
 use crate::membership::{self, Membership};
+use crate::node::strangers::Refused;
 use crate::placement::view::View;
 use crate::placement::views::Views;
 use crate::reader::Reader;
@@ -73,6 +75,8 @@ pub struct Node {
     life: Option<Timestamp>,
     /// The newest life heard of every node.
     lives: BTreeMap<NodeId, Timestamp>,
+    /// Somebody knows of an earlier life of this address.
+    has_lived: bool,
     /// Nodes known to have adopted the current view.
     adopted: BTreeSet<NodeId>,
     /// Per former view, who was heard under the current one to hold a recovered legacy of it.
@@ -81,8 +85,14 @@ pub struct Node {
     statements: BTreeMap<(ViewId, ShardId), Statement>,
     /// The last nodes that have left the view.
     departed: VecDeque<Address>,
+    /// When a member was last heard in the current view.
+    heard: BTreeMap<NodeId, Instant>,
+    /// Since when contexts name views that are not known here.
+    unknown: BTreeMap<ViewId, Instant>,
     /// To whom views were offered since the last heartbeat, and whose were asked for.
     offered: BTreeSet<NodeId>,
+    /// Of whom messages were refused lately.
+    refused: BTreeMap<NodeId, Refused>,
     lease: Option<Lease>,
     change: Option<Change>,
     /// Questions to old owners that are not answered: the pending request.
@@ -102,9 +112,8 @@ pub struct Node {
     /// Whom the transport was told to keep connections to.
     reached: BTreeSet<NodeId>,
     avoid: BTreeMap<NodeId, Instant>,
-    /// Old members that did not hand over in time, and until when they are left alone. A request that cannot be answered tells
-    /// nothing about that.
-    withheld: BTreeMap<NodeId, Instant>,
+    /// Old members that have not handed over when they were asked, and until when they are left alone.
+    unwilling: BTreeMap<NodeId, Instant>,
     pass: Option<Pass>,
     pending: PendingRequests,
     forwards: BTreeMap<u64, u64>,
@@ -152,7 +161,7 @@ impl Node {
             disconnected: BTreeSet::new(),
             reached: members.iter().copied().collect(),
             avoid: BTreeMap::new(),
-            withheld: BTreeMap::new(),
+            unwilling: BTreeMap::new(),
             pass: None,
             pending: PendingRequests::default(),
             forwards: BTreeMap::new(),
@@ -172,11 +181,15 @@ impl Node {
             origins,
             life: None,
             lives: BTreeMap::new(),
+            has_lived: false,
             adopted: BTreeSet::from([me]),
             holders: BTreeMap::new(),
             statements: BTreeMap::new(),
             departed: VecDeque::new(),
+            heard: BTreeMap::new(),
+            unknown: BTreeMap::new(),
             offered: BTreeSet::new(),
+            refused: BTreeMap::new(),
             lease: None,
             change: None,
             fetches: BTreeMap::new(),

@@ -33,6 +33,7 @@ impl Node {
             return;
         }
         boot.hear(from, recovered);
+        self.has_lived |= known_life.is_some();
         self.clock.receive(known_life.unwrap_or_default());
         self.try_to_meet(now, effects);
     }
@@ -117,14 +118,14 @@ impl Node {
         let Some(replica) = &mut self.replica else { return };
         replica.recovered = true;
         self.progress = true;
+        // That others have said how far the shard was may come late, or be overtaken by how far it is now; that this node
+        // has lived is said before its life begins.
+        let words = self.stability.words();
         let members = &replica.members;
-        let remembered = self
-            .stability
-            .words()
-            .iter()
-            .any(|(node, covered)| members.contains(node) && *covered > self.views.current().id.activation);
+        let activation = self.views.current().id.activation;
+        let remembered = words.iter().any(|(node, covered)| members.contains(node) && *covered > activation);
         effects.push(Effect::Event(Event::Recovered { entries: replica.table().live() }));
-        if remembered {
+        if remembered || self.has_lived {
             effects.push(Effect::Event(Event::ShardMemoryLost));
         }
         self.close_lives(effects);
@@ -273,7 +274,7 @@ impl Node {
         let source = pass.source.node;
         let up = match pass.legacy {
             None => self.peers.get(&source).is_some_and(|peer| peer.up),
-            Some(_) => source == self.me || (self.is_up(source) && !self.is_gone(source)),
+            Some(_) => source == self.me || (self.is_up(source) && self.newest_life(source) <= Some(pass.source.start)),
         };
         if !up || pass.asks > PULLS_MAX {
             self.give_up_pass(now);
@@ -287,7 +288,7 @@ impl Node {
         if let Some(pass) = self.pass.take()
             && pass.legacy.is_some()
         {
-            self.withheld.insert(pass.source.node, now.monotonic + self.config.cluster.attempt_timeout);
+            self.unwilling.insert(pass.source.node, now.monotonic + self.config.cluster.attempt_timeout);
         }
     }
 
@@ -303,6 +304,7 @@ impl Node {
                 return;
             }
             replica.on_handed_over(legacy, pass.source, before);
+            self.views.hear_late(pass.source);
             effects.push(Effect::Event(Event::HandedOver { from: pass.source.node, entries: pass.entries }));
             self.progress = true;
             self.seek_recovery(now, effects);

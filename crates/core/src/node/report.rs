@@ -8,6 +8,7 @@ use crate::causality::version_vector::VersionVector;
 use crate::id::{Life, NodeId, ShardId, ViewId};
 use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, UNACKED_WRITES_MAX, WAITING_MAX};
 use crate::node::Node;
+use crate::placement::hash::key_hash;
 use crate::placement::view::View;
 use crate::replication::replica::Replica;
 use crate::table::Bounds;
@@ -76,6 +77,12 @@ pub struct PeerReport {
 }
 
 impl Node {
+    /// The cluster's stable timestamp, as far as it is known here (design 6.4).
+    #[must_use]
+    pub fn stable(&self) -> Timestamp {
+        self.stability.stable()
+    }
+
     /// The state of this node.
     #[must_use]
     pub fn report(&self, now: Now) -> NodeReport {
@@ -129,13 +136,42 @@ impl Node {
         })
     }
 
-    /// Whether no live peer lacks a write of this node.
+    /// Whether nothing is lost if this node ends now: no live peer lacks a write of it, nobody waits for a hand-off of what it
+    /// held under a former view, and no view is in the making that may count on one.
     #[must_use]
-    pub fn drained(&self) -> bool {
+    pub fn drained(&self, now: Now) -> bool {
+        let is_asked = self.lease.is_some_and(|lease| lease.until > now.monotonic);
+        // One that has stopped gives nothing more.
+        self.stopped || (self.is_handed_over() && !is_asked && self.is_replicated())
+    }
+
+    /// Whether no live peer lacks a write of this node.
+    fn is_replicated(&self) -> bool {
         let Some(replica) = &self.replica else { return true };
         let Some(origin) = replica.origin else { return true };
         let last = replica.seen.get(&origin);
         self.peers.iter().all(|(node, peer)| !self.is_up(*node) || peer.out.acked() >= last)
+    }
+
+    /// Whether this node holds nothing of former views that are not known to be settled.
+    #[must_use]
+    pub fn is_handed_over(&self) -> bool {
+        self.legacies.is_empty()
+    }
+
+    /// Per former view, how many live entries this node holds for shards that have not said yet that they have everything of
+    /// it. Slow: it looks at all of them.
+    #[must_use]
+    pub fn not_handed_over(&self) -> Vec<(ViewId, u64)> {
+        let current = self.views.current();
+        let waits =
+            |id: &ViewId, key: &[u8]| !self.statements.contains_key(&(*id, current.shard_of_hash(key_hash(key)).id));
+        let count = |(id, legacy): (&ViewId, &Replica)| {
+            let walk = legacy.table().walk(0, Bounds::NONE, |_| true);
+            let live = walk.entries.iter().filter(|entry| entry.value().is_some());
+            (*id, live.filter(|entry| waits(id, entry.key())).count() as u64)
+        };
+        self.legacies.iter().map(count).filter(|(_, entries)| *entries > 0).collect()
     }
 
     /// All entries, tombstones included, by key. Slow; for tests and the simulator.

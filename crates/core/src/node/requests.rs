@@ -14,7 +14,6 @@ use crate::input::RequestId;
 use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
 use crate::node::Node;
 use crate::placement::hash::key_hash;
-use crate::placement::views::Place;
 use crate::planted::{self, Planted};
 use crate::replication::claims::Fetches;
 use crate::replication::reading::Shown;
@@ -88,7 +87,7 @@ impl Node {
         is_behind: bool,
         effects: &mut Effects,
     ) {
-        let Forward { id, hops, not_after, write_id, repeat_of, attempt, request } = forward;
+        let Forward { id, hops, life, not_after, write_id, repeat_of, attempt, request } = forward;
         let deadline = now.monotonic + attempt;
         let source = Source::Router { node: from, id };
         let retention = self.config.cluster.write_id_retention;
@@ -97,6 +96,11 @@ impl Node {
         }
         if is_behind {
             self.refuse(source, request.context, Refusal::NotOwner, effects);
+            return;
+        }
+        let is_for_former = life.is_some() && self.life > life;
+        if request.action.is_write() && is_for_former {
+            self.refuse(source, request.context, Refusal::TooLate, effects);
             return;
         }
         let pending = Pending { hops, not_after, repeat_of, ..pending(source, request, deadline, write_id) };
@@ -124,6 +128,7 @@ impl Node {
         if self.owns(&pending.request.action) && self.has_life() && !pending.from_future {
             // Reads too: a client may be the only one left that knows how far a former life had got (design 4.1).
             self.clock.receive(pending.request.context.greatest());
+            self.note_unknown(now, &pending.request.context, effects);
         }
         if pending.from_future {
             let patience = self.config.cluster.context_wait;
@@ -421,8 +426,7 @@ impl Node {
     /// Answers as a replica: the context is pruned here (design 5.3).
     fn answer(&mut self, source: Source, mut reply: Reply, effects: &mut Effects) {
         reply.context.view = reply.context.view.max(Some(self.views.current().id));
-        let views = &self.views;
-        reply.context.prune(self.stability.stable(), |origin| matches!(views.place_of(origin), Place::Settled));
+        reply.context.prune(self.stability.stable());
         if planted::is(Planted::UnsettledOriginDropped)
             && let Some(replica) = &self.replica
         {

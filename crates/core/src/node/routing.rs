@@ -1,20 +1,27 @@
 //! Requests that wait or are tried at other nodes (design 7.1).
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::effect::Effects;
-use crate::id::{NodeId, Origin, ShardId};
-use crate::limits::HOPS_MAX;
+use crate::id::{NodeId, Origin, ShardId, ViewId};
+use crate::limits::{FORMER_VIEWS_MAX, HOPS_MAX};
 use crate::node::{Node, random};
 use crate::placement::hash::key_hash;
 use crate::placement::views::Place;
 use crate::request::pending::{Attempt, Pending, Source};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::wire::message::{Forward, Message, WriteId};
 use crate::wire::request::{Action, Outcome, Refusal, Reply};
 
 /// A node that did not answer in time is tried last for so many attempt time-outs.
 const AVOID_ATTEMPTS: u32 = 3;
+
+/// For so long it is remembered since when contexts have named a view that nobody has told of.
+const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 
 impl Node {
     /// Looks after every pending request for which something may have changed.
@@ -98,12 +105,41 @@ impl Node {
     /// that the context names (design 5.4); or it is only that nobody could be asked who has it.
     fn unsatisfied(&self, pending: &Pending) -> Refusal {
         let current = self.views.current();
-        let context = &pending.request.context;
-        let ahead = context.view.is_some_and(|view| view > current.id);
-        let unknown = |origin: &Origin| matches!(self.views.place_of(origin), Place::Unknown);
-        let lost = ahead || (self.views.is_settled() && context.entries.iter().any(|(origin, _)| unknown(origin)));
-        let all_heard = || current.members().all(|(node, _, _)| self.adopted.contains(&node));
-        if lost && all_heard() { Refusal::ViewLost } else { Refusal::Unsatisfied }
+        let all_heard_since = |since: &Instant| {
+            current.members().all(|(node, _, _)| node == self.me || self.heard.get(&node).is_some_and(|at| at >= since))
+        };
+        let is_lost = |view: &ViewId| self.unknown.get(view).is_some_and(all_heard_since);
+        let lost = self.unknown_views(&pending.request.context).iter().any(is_lost);
+        if lost { Refusal::ViewLost } else { Refusal::Unsatisfied }
+    }
+
+    /// The views that a context names and that are not known here.
+    fn unknown_views(&self, context: &Context) -> BTreeSet<ViewId> {
+        let ahead = context.view.filter(|view| *view > self.views.current().id);
+        let is_unknown = |origin: &Origin| matches!(self.views.place_of(origin), Place::Unknown);
+        let unknown = context.entries.iter().map(|(origin, _)| origin).filter(|origin| is_unknown(origin));
+        let unknown = unknown.map(|origin| origin.view).filter(|_| self.views.is_settled());
+        ahead.into_iter().chain(unknown).collect()
+    }
+
+    /// Asks everybody about views that a context names and that are not known here: only what is heard from now on tells whether
+    /// somebody knows them.
+    pub(super) fn note_unknown(&mut self, now: Now, context: &Context, effects: &mut Effects) {
+        let views = self.unknown_views(context);
+        if views.is_empty() {
+            return;
+        }
+        self.unknown.retain(|_, since| now.monotonic.since(*since) < UNKNOWN_FOR);
+        for view in views {
+            if self.unknown.len() < FORMER_VIEWS_MAX {
+                self.unknown.entry(view).or_insert(now.monotonic);
+            }
+        }
+        for node in self.others() {
+            if self.offered.insert(node) {
+                self.send(node, Message::ViewAsk, effects);
+            }
+        }
     }
 
     /// A context may be ahead of this clock because the cluster's word has not come yet: it is given a moment. If the
@@ -152,6 +188,9 @@ impl Node {
             // All were tried. Where some did not answer, messages may have been lost: go round again.
             // A write whose replicas are not connected has not been sent: it waits for a connection.
             let unsent = pending.request.action.is_write() && pending.refused.is_none();
+            if unsent {
+                self.ask_lives(pending, effects);
+            }
             // Views differ for a moment while they change.
             let unsettled = pending.refused == Some(Refusal::NotOwner) || !self.views.is_settled();
             if unsent || unsettled || pending.attempts.iter().any(|attempt| attempt.given_up) {
@@ -175,9 +214,11 @@ impl Node {
         }
         let request = crate::wire::request::Request { deadline: left, ..pending.request.clone() };
         let attempt = if is_write { patience } else { left };
+        let life = self.life_of(at).filter(|_| is_write);
         let forward = Forward {
             id,
             hops: pending.hops + 1,
+            life,
             not_after,
             write_id: pending.write_id,
             repeat_of: if pending.unknown { pending.repeat_of } else { Timestamp::ZERO },
@@ -186,9 +227,20 @@ impl Node {
         };
         pending.repeat_of = pending.repeat_of.max(not_after.unwrap_or_default());
         pending.tried.push(at);
-        pending.attempts.push(Attempt { id, at, not_after, until: now.monotonic + patience, given_up: false });
+        pending.attempts.push(Attempt { id, at, life, not_after, until: now.monotonic + patience, given_up: false });
         self.forwards.insert(id, key);
         self.send(at, Message::Forward(forward), effects);
+    }
+
+    /// Asks the replicas of a write's shard for a word of theirs, where none was heard yet: it names their lives.
+    fn ask_lives(&mut self, pending: &Pending, effects: &mut Effects) {
+        let Some(key) = pending.request.action.key() else { return };
+        let shard = self.views.current().shard_of_hash(key_hash(key)).id;
+        for node in self.views.current().members_of(shard) {
+            if node != self.me && self.life_of(node).is_none() && self.offered.insert(node) {
+                self.send(node, Message::ViewAsk, effects);
+            }
+        }
     }
 
     /// The next node to try: one that looks healthy if there is one, and, for a read that this replica cannot answer, one
@@ -211,8 +263,12 @@ impl Node {
             .iter()
             .map(crate::id::Address::node_id)
             .filter(|node| *node != self.me && Some(*node) != source && !pending.tried.contains(node))
-            // What is sent without a connection may or may not arrive: a read can bear that, a write cannot.
-            .filter(|node| !(pending.request.action.is_write() && self.disconnected.contains(node)))
+            // What is sent without a connection may or may not arrive, and what is not meant for one life may arrive at two: a read can
+            // bear that, a write cannot.
+            .filter(|node| {
+                let is_known = self.life_of(*node).is_some() && !self.disconnected.contains(node);
+                is_known || !pending.request.action.is_write()
+            })
             .collect();
         let chances: Vec<u64> = candidates.iter().map(|_| random(&mut self.rng)).collect();
         let rank = |node: &NodeId| {
@@ -240,7 +296,7 @@ impl Node {
     pub(super) fn on_forward_reply(&mut self, now: Now, from: NodeId, id: u64, reply: Reply, effects: &mut Effects) {
         let Some(key) = self.forwards.remove(&id) else { return };
         let Some(mut pending) = self.pending.remove(key) else { return };
-        pending.attempts.retain(|attempt| attempt.id != id);
+        let answered = pending.attempts.extract_if(.., |attempt| attempt.id == id).next();
         self.avoid.remove(&from);
         let refusal = match &reply.outcome {
             Outcome::Refused(refusal) => refusal.clone(),
@@ -254,6 +310,9 @@ impl Node {
                 return;
             }
         };
+        // It has started again: what it did of this try before, it does not know.
+        pending.unknown |=
+            answered.and_then(|attempt| attempt.life).is_some_and(|life| self.life_of(from) > Some(life));
         match refusal {
             // What an earlier try did is not undone by a refusal of this one.
             Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost if pending.unknown => pending.forward_at = None,

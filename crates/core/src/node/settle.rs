@@ -22,7 +22,7 @@ impl Node {
     /// Whether everybody has handed over who has something of a former view.
     pub(super) fn is_complete(&self, id: &ViewId) -> bool {
         let Some(held) = self.replica.as_ref().and_then(|replica| replica.held.get(id)) else { return false };
-        let required = held.required(self.views.current(), |node| self.is_gone(node));
+        let required = held.required(self.views.current());
         required.iter().all(|node| held.done.contains_key(node))
     }
 
@@ -75,11 +75,15 @@ impl Node {
                 // Two views were made at once: the one that was not chosen is a former view.
                 self.send(from, Message::ViewAsk, effects);
             }
-            if report.holds {
+            let Place::Former(former) = self.views.place(&report.view) else { continue };
+            if report.holds && former.shard_of_member(from).is_some() {
                 self.progress |= self.holders.entry(report.view).or_default().insert(from);
             }
             for statement in &report.statements {
-                self.statements.entry((report.view, statement.shard)).or_insert_with(|| statement.clone());
+                let replicas = self.views.current().shard(statement.shard).map_or(0, |shard| shard.replicas.len());
+                if (1..=replicas).contains(&statement.lives.len()) {
+                    self.statements.entry((report.view, statement.shard)).or_insert_with(|| statement.clone());
+                }
             }
         }
         let is_settled = |report: &FormerReport| matches!(self.views.place(&report.view), Place::Settled);

@@ -15,10 +15,10 @@ use crate::placement::views::Place;
 use crate::planted::{self, Planted};
 use crate::recovery::Boot;
 use crate::replication::replica::Replica;
+use crate::replication::stability::Stability;
 use crate::replication::stream::Outgoing;
 use crate::table::Table;
 use crate::time::Now;
-use crate::view_change::change::Change;
 use crate::wire::message::{Message, ViewNews};
 
 impl Node {
@@ -26,7 +26,9 @@ impl Node {
     pub(super) fn compare_views(&mut self, from: NodeId, view: ViewId, effects: &mut Effects) -> bool {
         let mine = self.views.current().id;
         if view == mine {
-            self.adopted.insert(from);
+            if self.is_of_views(from) {
+                self.adopted.insert(from);
+            }
             return true;
         }
         if self.offered.insert(from) {
@@ -86,10 +88,17 @@ impl Node {
         }
         let mut former = Vec::new();
         for record in news.former.into_iter().take(FORMER_VIEWS_MAX) {
+            // It is settled here, and nothing new under this view.
+            if told <= mine && matches!(self.views.place(&record.id), Place::Settled) {
+                continue;
+            }
             match self.views.view_of(record) {
                 Ok(view) => former.push(view),
                 Err(_) => return effects.push(Effect::Event(bad)),
             }
+        }
+        if matches!(self.views.place(&told), Place::Settled) {
+            return self.hear_former(now, former, effects);
         }
         let Ok(view) = self.views.view_of(news.current) else { return effects.push(Effect::Event(bad)) };
         if told > mine {
@@ -138,8 +147,12 @@ impl Node {
         let old = self.views.current().clone();
         self.clock.receive(view.id.activation);
         self.views.adopt(view.clone(), former);
-        self.note_departed(&old);
         let is_former = matches!(self.views.place(&old.id), Place::Former(_));
+        // Its first view has nothing to do with this one: it was started with another environment.
+        let is_stray = old.id.epoch == 0 && self.cluster != self.config.cluster.fingerprint();
+        if !is_stray {
+            self.note_departed(&old);
+        }
         let written_off = view.wrote_off(self.me);
         let mut discarded = 0;
         if let Some(replica) = self.replica.take() {
@@ -151,9 +164,9 @@ impl Node {
         }
         let unnamed = self.life != view.life(self.me) && !planted::is(Planted::LifeUnnamed);
         let life_goes_on = self.life.is_some() && !unnamed;
-        // One that was not asked keeps what it has to hand over: the view was made at once with another.
-        let keeps = life_goes_on || (view.life(self.me).is_none() && self.life.is_some());
-        if written_off || !keeps {
+        // What it holds it hands over, whatever life of it the view names: it may have started again after it was asked, recovered,
+        // and acknowledged writes.
+        if written_off {
             discarded += self.legacies.values().map(|legacy| legacy.table().live()).sum::<u64>();
             self.legacies.clear();
         }
@@ -164,10 +177,16 @@ impl Node {
         self.received = (0, 0);
         self.lease = None;
         self.pass = None;
+        self.heard.clear();
+        self.unknown.clear();
         self.adopted = BTreeSet::from([self.me]);
         self.offered.clear();
         self.answer_unacked(effects);
-        self.stability.adopt(old.id, view);
+        match old.id.epoch == 0 && !is_former && !self.views.settled().contains(&old.id) {
+            // What was stable in a cluster of its own says nothing about this one.
+            true => self.stability = Stability::of_stranger(view),
+            false => self.stability.adopt(old.id, view),
+        }
         self.write_ids.forget_until(self.clock.last());
         self.begin_in(now, view, life_goes_on);
         let members: Vec<NodeId> = view.members().map(|(node, _, _)| node).collect();
@@ -241,24 +260,5 @@ impl Node {
         self.clock.begin(start);
         self.life = Some(start);
         start
-    }
-
-    /// Whether a node may speak to this one at all.
-    #[must_use]
-    pub fn admits(&self, cluster: u64, from: NodeId) -> bool {
-        let asks = |change: &Change| change.asked.members.iter().any(|address| address.node_id() == from);
-        let ours = cluster == self.cluster
-            || self.views.current().shard_of_member(from).is_some()
-            || self.change.as_ref().is_some_and(asks);
-        (ours && from != self.me) || self.may_be_invited()
-    }
-
-    /// Whether a cluster of another name may invite this node: its own name is only derived, and it holds nothing that a
-    /// cluster of its own could miss.
-    pub(super) fn may_be_invited(&self) -> bool {
-        let view = self.views.current();
-        let empty = self.replica.as_ref().is_none_or(|replica| replica.table().live() == 0);
-        let alone = view.members().count() == 1 && empty;
-        self.config.cluster.is_derived && view.id.epoch == 0 && (self.replica.is_none() || self.boot.is_some() || alone)
     }
 }

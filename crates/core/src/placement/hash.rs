@@ -26,13 +26,20 @@ pub fn slot_of_hash(hash: u64) -> u16 {
 /// The shard that owns a slot, among `shards`; none if there are none.
 #[must_use]
 pub fn owner(slot: u16, shards: &[ShardId]) -> Option<ShardId> {
+    place(slot, shards).map(|at| shards[at])
+}
+
+/// Where in `shards` the one stands that owns a slot; none if there are none.
+#[must_use]
+pub fn place(slot: u16, shards: &[ShardId]) -> Option<usize> {
     let weight = |shard: &ShardId| {
         let mut bytes = [0u8; 6];
         bytes[..2].copy_from_slice(&slot.to_le_bytes());
         bytes[2..].copy_from_slice(&shard.0.to_le_bytes());
         xxh3_64(&bytes)
     };
-    shards.iter().copied().max_by_key(|shard| (weight(shard), std::cmp::Reverse(*shard)))
+    let all = shards.iter().enumerate();
+    all.max_by_key(|(_, shard)| (weight(shard), std::cmp::Reverse(**shard))).map(|(at, _)| at)
 }
 
 #[cfg(test)]

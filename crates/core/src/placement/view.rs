@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::causality::hlc::Timestamp;
 use crate::id::{Address, NodeId, ShardId, ViewId};
-use crate::limits::MEMBERS_MAX;
+use crate::limits::{EPOCH_MAX, MEMBERS_MAX, NODES_MAX, SETTLED_VIEWS_MAX, SHARD_ID_MAX};
 use crate::placement::hash::{self, SLOTS};
 
 /// A shard and its replica group.
@@ -40,6 +40,9 @@ pub enum ViewError {
     /// An address named twice, or two addresses with one short name.
     #[error("address `{0}` is named twice")]
     Duplicate(Address),
+    /// No coordinator stamps such a view, or numbers have come to their end.
+    #[error("no view has {0}")]
+    Unsound(&'static str),
 }
 
 /// A view as it travels between nodes: everything that its coordinator stamped.
@@ -81,15 +84,7 @@ impl View {
     /// # Errors
     /// [`ViewError`] names what is wrong with the list.
     pub fn bootstrap(members: &[Address], repl_factor: usize) -> Result<Self, ViewError> {
-        if repl_factor == 0 {
-            return Err(ViewError::NoReplicas);
-        }
-        if members.len() < repl_factor {
-            return Err(ViewError::TooFewMembers { members: members.len(), factor: repl_factor });
-        }
-        if members.len() > MEMBERS_MAX {
-            return Err(ViewError::TooManyMembers(members.len()));
-        }
+        check_members(members, repl_factor)?;
         let count = members.len() / repl_factor;
         let mut shards: Vec<Shard> = (0..count)
             .map(|at| Shard {
@@ -122,30 +117,13 @@ impl View {
     /// The view that a record describes.
     ///
     /// # Errors
-    /// [`ViewError`] if no coordinator stamps such a view: a member in two shards, no shard, or too many members.
+    /// [`ViewError`] if no coordinator stamps such a view: a member in two shards, no shard, too many members, or numbers
+    /// beyond their bounds. Whoever sends a record, computing who owns what costs no more than for the largest view.
     pub fn from_record(record: ViewRecord) -> Result<Self, ViewError> {
-        let mut members = BTreeMap::new();
-        for shard in &record.shards {
-            for address in &shard.replicas {
-                if members.insert(address.node_id(), (address.clone(), shard.id)).is_some() {
-                    return Err(ViewError::Duplicate(address.clone()));
-                }
-            }
-        }
-        if record.shards.is_empty() || record.repl_factor == 0 {
-            return Err(ViewError::NoReplicas);
-        }
-        if members.len() > MEMBERS_MAX {
-            return Err(ViewError::TooManyMembers(members.len()));
-        }
+        let members = check_record(&record)?;
         let ids: Vec<ShardId> = record.shards.iter().map(|shard| shard.id).collect();
-        let slots = (0..SLOTS)
-            .map(|slot| {
-                let owner = hash::owner(slot, &ids).expect("a view has a shard");
-                u32::try_from(ids.iter().position(|id| *id == owner).expect("the owner is one of them"))
-                    .expect("shards are few")
-            })
-            .collect();
+        let place = |slot| u32::try_from(hash::place(slot, &ids).expect("a view has a shard")).expect("shards are few");
+        let slots = (0..SLOTS).map(place).collect();
         let repl_factor = usize::try_from(record.repl_factor).expect("a factor is small");
         Ok(Self { id: record.id, repl_factor, record: Arc::new(record), slots, members: Arc::new(members) })
     }
@@ -188,6 +166,28 @@ impl View {
         slots.filter(|(here, there)| id(self, **here) == shard && id(other, **there) == other_shard).count()
     }
 
+    /// Per shard of this view, how many of its slots belonged to which shard of `other`; none are left out. One walk over the
+    /// slots, whatever the number of shards.
+    #[must_use]
+    pub fn overlap(&self, other: &Self) -> BTreeMap<ShardId, BTreeMap<ShardId, usize>> {
+        let mut shared: BTreeMap<(u32, u32), usize> = BTreeMap::new();
+        for pair in self.slots.iter().copied().zip(other.slots.iter().copied()) {
+            *shared.entry(pair).or_default() += 1;
+        }
+        let id = |view: &Self, at: u32| view.record.shards[at as usize].id;
+        let mut overlap: BTreeMap<ShardId, BTreeMap<ShardId, usize>> = BTreeMap::new();
+        for ((here, there), slots) in shared {
+            overlap.entry(id(self, here)).or_default().insert(id(other, there), slots);
+        }
+        overlap
+    }
+
+    /// The shard that owns a slot.
+    #[must_use]
+    pub fn shard_of_slot(&self, slot: u16) -> ShardId {
+        self.record.shards[self.slots[usize::from(slot)] as usize].id
+    }
+
     /// The shards, by id.
     #[must_use]
     pub fn shards(&self) -> &[Shard] {
@@ -224,6 +224,64 @@ impl View {
     }
 }
 
+/// What every list of members must be like (design 3.1). Cheap: nothing is placed.
+///
+/// # Errors
+/// [`ViewError`] names what is wrong with the list.
+pub fn check_members(members: &[Address], repl_factor: usize) -> Result<(), ViewError> {
+    if repl_factor == 0 {
+        return Err(ViewError::NoReplicas);
+    }
+    if members.len() < repl_factor {
+        return Err(ViewError::TooFewMembers { members: members.len(), factor: repl_factor });
+    }
+    if members.len() > MEMBERS_MAX {
+        return Err(ViewError::TooManyMembers(members.len()));
+    }
+    let mut seen = BTreeSet::new();
+    match members.iter().find(|address| !seen.insert(address.node_id())) {
+        Some(twice) => Err(ViewError::Duplicate(twice.clone())),
+        None => Ok(()),
+    }
+}
+
+const UNSOUND_FACTOR: &str = "a shard with fewer replicas than its factor";
+
+/// Everything that a record must be like, sizes first: it may come from anybody. Returns its members.
+fn check_record(record: &ViewRecord) -> Result<BTreeMap<NodeId, (Address, ShardId)>, ViewError> {
+    if record.shards.is_empty() || record.repl_factor == 0 {
+        return Err(ViewError::NoReplicas);
+    }
+    let count: usize = record.shards.iter().map(|shard| shard.replicas.len()).sum();
+    if record.shards.len() > MEMBERS_MAX || count > MEMBERS_MAX {
+        return Err(ViewError::TooManyMembers(count.max(record.shards.len())));
+    }
+    let factor = usize::try_from(record.repl_factor).unwrap_or(usize::MAX);
+    if record.shards.iter().any(|shard| shard.replicas.len() < factor) {
+        return Err(ViewError::Unsound(UNSOUND_FACTOR));
+    }
+    if !record.shards.is_sorted_by(|one, next| one.id < next.id) {
+        return Err(ViewError::Unsound("shards that are not in the order of their ids"));
+    }
+    let last = record.shards.last().map_or(ShardId(0), |shard| shard.id);
+    if record.id.epoch > EPOCH_MAX || record.last_shard.0 > SHARD_ID_MAX || last > record.last_shard {
+        return Err(ViewError::Unsound("an epoch or a shard id beyond its bound"));
+    }
+    let named = record.lives.len().max(record.written_off.len());
+    if named > NODES_MAX || record.settled.len() > SETTLED_VIEWS_MAX {
+        return Err(ViewError::Unsound("so many nodes or views behind it"));
+    }
+    let mut members = BTreeMap::new();
+    for shard in &record.shards {
+        for address in &shard.replicas {
+            if members.insert(address.node_id(), (address.clone(), shard.id)).is_some() {
+                return Err(ViewError::Duplicate(address.clone()));
+            }
+        }
+    }
+    Ok(members)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,5 +307,56 @@ mod tests {
         let mut twice = addresses(2);
         twice.push(twice[0].clone());
         assert_eq!(View::bootstrap(&twice, 1).unwrap_err(), ViewError::Duplicate(twice[0].clone()));
+    }
+    /// A record of `shards` shards, each with so many replicas.
+    fn record(shards: u32, replicas: usize) -> ViewRecord {
+        let named = |id: u32| {
+            (0..replicas).map(move |at| Address::parse(&format!("10.0.{id}.{at}:80"), None).unwrap()).collect()
+        };
+        let id = ViewId { epoch: 1, activation: Timestamp(1), coordinator: NodeId(1) };
+        let shards = (1..=shards).map(|id| Shard { id: ShardId(id), replicas: named(id) }).collect::<Vec<_>>();
+        ViewRecord {
+            id,
+            repl_factor: 1,
+            last_shard: shards.last().map_or(ShardId(0), |shard| shard.id),
+            shards,
+            lives: BTreeMap::new(),
+            written_off: BTreeSet::new(),
+            settled: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn a_record_beyond_any_bound_is_refused() {
+        assert!(View::from_record(record(3, 2)).is_ok());
+        assert_eq!(View::from_record(record(3, 0)).unwrap_err(), ViewError::Unsound(UNSOUND_FACTOR));
+        assert_eq!(View::from_record(record(100_000, 0)).unwrap_err(), ViewError::TooManyMembers(100_000));
+        assert_eq!(View::from_record(record(2, 600)).unwrap_err(), ViewError::TooManyMembers(1200));
+        let cases: [fn(&mut ViewRecord); 7] = [
+            |record| record.id.epoch = u32::MAX,
+            |record| record.last_shard = ShardId(u32::MAX),
+            |record| record.last_shard = ShardId(0),
+            |record| record.shards.swap(0, 1),
+            |record| record.shards[1].id = record.shards[0].id,
+            |record| record.lives.extend((0..=NODES_MAX as u64).map(|node| (NodeId(node), Timestamp(1)))),
+            |record| record.settled.extend((0..=64).map(|epoch| ViewId { epoch, ..record.id })),
+        ];
+        for (number, case) in cases.into_iter().enumerate() {
+            let mut record = record(3, 2);
+            case(&mut record);
+            assert!(matches!(View::from_record(record), Err(ViewError::Unsound(_))), "case {number}");
+        }
+    }
+
+    #[test]
+    fn overlaps_are_counted_in_one_walk() {
+        let (old, new) = (View::bootstrap(&addresses(3), 1).unwrap(), View::bootstrap(&addresses(5), 1).unwrap());
+        let overlap = new.overlap(&old);
+        for here in new.shards() {
+            for there in old.shards() {
+                let counted = overlap[&here.id].get(&there.id).copied().unwrap_or_default();
+                assert_eq!(counted, new.shared_slots(here.id, &old, there.id));
+            }
+        }
     }
 }

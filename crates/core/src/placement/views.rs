@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{NodeId, Origin, ViewId};
-use crate::limits::SETTLED_VIEWS_MAX;
+use crate::causality::hlc::Timestamp;
+use crate::id::{Life, NodeId, Origin, ViewId};
+use crate::limits::{FORMER_VIEWS_MAX, SETTLED_VIEWS_MAX};
 use crate::placement::view::{View, ViewError, ViewRecord};
 
 /// What a view id means to a node.
@@ -26,13 +27,15 @@ pub struct Views {
     current: View,
     former: BTreeMap<ViewId, View>,
     settled: BTreeSet<ViewId>,
+    /// Lives in which members have handed over although the current view names earlier ones.
+    late: BTreeMap<NodeId, Timestamp>,
 }
 
 impl Views {
     /// Begins with the bootstrap view.
     #[must_use]
     pub fn new(bootstrap: View) -> Self {
-        Self { current: bootstrap, former: BTreeMap::new(), settled: BTreeSet::new() }
+        Self { current: bootstrap, former: BTreeMap::new(), settled: BTreeSet::new(), late: BTreeMap::new() }
     }
 
     /// The current view.
@@ -72,15 +75,32 @@ impl Views {
         if *id < self.current.id && (is_old || self.settled.contains(id)) { Place::Settled } else { Place::Unknown }
     }
 
-    /// What the view of an origin means here. One that began in an old view after a node had been reached in a later life has
-    /// handed nothing over: it started with nothing but that view, and did not know that it was over.
+    /// What the view of an origin means here. One that began in an old view after a node had been reached, and after it had handed
+    /// over, has handed nothing over: it started with nothing but that view, and did not know that it was over.
     #[must_use]
     pub fn place_of(&self, origin: &Origin) -> Place<'_> {
-        let is_late = || self.current.life(origin.node).is_some_and(|named| origin.start > named);
+        let handed_over = self.late.get(&origin.node).copied();
+        let is_late =
+            || self.current.life(origin.node).is_some_and(|named| Some(origin.start) > handed_over.max(Some(named)));
         match self.place(&origin.view) {
             Place::Settled if is_late() => Place::Unknown,
             place @ (Place::Current | Place::Former(_) | Place::Settled | Place::Unknown) => place,
         }
+    }
+
+    /// A member has handed over in this life; tells whether that is news.
+    pub fn hear_late(&mut self, life: Life) -> bool {
+        let known = self.current.life(life.node).max(self.late.get(&life.node).copied());
+        let news = known.is_some_and(|known| known < life.start);
+        if news {
+            self.late.insert(life.node, life.start);
+        }
+        news
+    }
+
+    /// The lives in which members have handed over although the current view names earlier ones.
+    pub fn late(&self) -> impl Iterator<Item = Life> {
+        self.late.iter().map(|(node, start)| Life { node: *node, start: *start })
     }
 
     /// The view that a record describes, without computing again who owns what where it is known.
@@ -104,6 +124,7 @@ impl Views {
         assert!(view.id > self.current.id, "a view that is not greater is not adopted");
         let old = std::mem::replace(&mut self.current, view);
         self.settled.clone_from(&self.current.record().settled);
+        self.late.clear();
         let told: Vec<View> = former.into_iter().collect();
         let belongs = old.id.epoch > 0 || told.iter().any(|view| view.id == old.id);
         let mine = std::mem::take(&mut self.former);
@@ -112,9 +133,11 @@ impl Views {
         }
     }
 
-    /// Hears of a view below the current; tells whether it is a former one that was not known.
+    /// Hears of a view below the current; tells whether it is a former one that was not known. There is room for several times
+    /// what a message names.
     pub fn hear(&mut self, view: View) -> bool {
-        let news = view.id < self.current.id && matches!(self.place(&view.id), Place::Unknown);
+        let room = self.former.len() < 4 * FORMER_VIEWS_MAX;
+        let news = room && view.id < self.current.id && matches!(self.place(&view.id), Place::Unknown);
         if news {
             self.former.insert(view.id, view);
         }

@@ -33,6 +33,8 @@ pub struct Held {
     pub seen: VersionVector,
     /// Lives that were closed under that view.
     pub closed: BTreeMap<NodeId, ClosedLives>,
+    /// The former shards of which entries of views before this one were put in the table: no vector names those.
+    pub older: BTreeSet<ShardId>,
     /// The old members that have handed over all they held.
     pub done: BTreeMap<NodeId, HandedOver>,
     /// Whether everybody has handed over who has something: then what is not here is nowhere.
@@ -53,6 +55,7 @@ impl Held {
             shards: shards.collect(),
             vector: VersionVector::default(),
             seen: VersionVector::default(),
+            older: BTreeSet::new(),
             closed: BTreeMap::new(),
             done: BTreeMap::new(),
             complete: false,
@@ -96,11 +99,11 @@ impl Held {
         covered(&self.view.members_of(shard), &self.vector, &self.closed, self.view.id.activation)
     }
 
-    /// The old members that have to hand something over. `is_gone`: whether what a member held is known to be lost.
-    pub fn required(&self, current: &View, is_gone: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
-        let of_shards =
-            self.view.members().filter(|(_, _, shard)| self.shards.contains(shard)).map(|(node, _, _)| node);
-        of_shards.filter(|node| !current.wrote_off(*node) && !is_gone(*node)).collect()
+    /// The old members that have to hand over what they hold, or to say that they hold nothing.
+    #[must_use]
+    pub fn required(&self, current: &View) -> Vec<NodeId> {
+        let of_shards = self.view.members().filter(|(_, _, shard)| self.shards.contains(shard));
+        of_shards.map(|(node, _, _)| node).filter(|node| !current.wrote_off(*node)).collect()
     }
 
     /// A hand-off is complete.
@@ -131,6 +134,17 @@ impl Held {
         }
     }
 
+    /// An entry of this view, or of one before it, was put in the table.
+    pub fn note(&mut self, version: &Version, key_hash: u64) {
+        let shard = self.view.shard_of_hash(key_hash).id;
+        self.touched.insert(shard);
+        if version.origin.view == self.view.id {
+            self.seen.advance(version.origin, version.timestamp);
+        } else if version.origin.view < self.view.id {
+            self.older.insert(shard);
+        }
+    }
+
     /// What peers are told. `complete`: whether everybody required has handed over.
     #[must_use]
     pub fn report(&self, complete: bool, resolved: bool) -> HeldReport {
@@ -138,6 +152,7 @@ impl Held {
             view: self.view.id,
             vector: self.vector.clone(),
             seen: self.seen.clone(),
+            older: self.older.iter().any(|shard| !self.has_recovered(*shard)),
             closed: self.closed.values().copied().collect(),
             done: self.done.iter().map(|(node, over)| (*node, over.life, over.recovered)).collect(),
             complete,
@@ -150,7 +165,7 @@ impl Held {
     pub fn must_sync_from(&self, peer: NodeId, life: Option<Timestamp>, theirs: &HeldReport) -> bool {
         let beyond =
             theirs.seen.iter().any(|(origin, seen)| seen > theirs.vector.get(origin) && !self.has_closed(origin));
-        beyond && self.synced.get(&peer).copied() != life
+        (beyond || theirs.older) && self.synced.get(&peer).copied() != life
     }
 
     fn has_closed(&self, origin: &Origin) -> bool {

@@ -148,9 +148,9 @@ impl Replica {
     fn payload(&self, version: &Version, stable: Timestamp) -> SyncPayload {
         let write = self.window.get(version);
         SyncPayload {
+            // Where a full window has given it up, the floor stands for it.
             dependencies: (version.timestamp > stable)
-                .then(|| write.map(|write| (*write.dependencies).clone()))
-                .flatten(),
+                .then(|| write.map(|write| (*write.dependencies).clone()).unwrap_or_default()),
             write_id: write.and_then(|write| write.write_id),
         }
     }
@@ -244,7 +244,7 @@ impl Replica {
     }
 }
 
-/// What a reader of an entry must carry that came with a sync.
+/// What a reader of an entry must carry that came with a sync: one without dependencies was stable at its source.
 pub(super) fn dependencies(version: &Version, payload: Option<&SyncPayload>) -> Context {
     let left_out = Context { stable: version.timestamp, ..Context::default() };
     payload.and_then(|payload| payload.dependencies.clone()).unwrap_or(left_out)

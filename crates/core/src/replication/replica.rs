@@ -370,11 +370,8 @@ impl Replica {
         if origin.view == self.shared.view.id {
             self.seen.advance(origin, timestamp);
         } else {
-            if let Some(held) = self.held.get_mut(&origin.view) {
-                held.seen.advance(origin, timestamp);
-            }
             for held in self.held.values_mut() {
-                held.touched.insert(held.view.shard_of_hash(hash).id);
+                held.note(&version, hash);
             }
         }
         self.window.insert(origin, WindowWrite { entry, dependencies: Arc::new(dependencies), write_id });

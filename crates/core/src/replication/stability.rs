@@ -31,6 +31,12 @@ impl Stability {
         }
     }
 
+    /// A view is adopted by a node that knew nothing of its history: what came before it may not be everywhere.
+    #[must_use]
+    pub fn of_stranger(view: &View) -> Self {
+        Self { stable: Timestamp::ZERO, ..Self::new(view) }
+    }
+
     /// A new view begins: its members have said nothing under it, and those of the old one have said their last word.
     pub fn adopt(&mut self, old: ViewId, view: &View) {
         self.former.insert(old, self.covered.values().min().copied().unwrap_or_default());

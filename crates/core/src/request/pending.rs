@@ -33,6 +33,8 @@ pub struct Attempt {
     pub id: u64,
     /// At whom.
     pub at: NodeId,
+    /// For a write: in which life of it, if one was known.
+    pub life: Option<Timestamp>,
     /// For a write: the greatest timestamp that it may get there.
     pub not_after: Option<Timestamp>,
     /// When the next node is tried.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{Address, NodeId, ShardId};
 use crate::placement::hash::{self, SLOTS};
-use crate::placement::view::{Shard, View, ViewError};
+use crate::placement::view::{Shard, View, ViewError, check_members};
 use crate::wire::request::Move;
 
 /// Keys and bytes of a shard.
@@ -22,7 +22,8 @@ pub struct Size {
 /// # Errors
 /// [`ViewError`] names what is wrong with the list. Its order does not matter.
 pub fn assign(old: &View, members: &[Address], repl_factor: usize) -> Result<(Vec<Shard>, ShardId), ViewError> {
-    let members: BTreeSet<&Address> = check(members, repl_factor)?;
+    check_members(members, repl_factor)?;
+    let members: BTreeSet<&Address> = members.iter().collect();
     let count = members.len() / repl_factor;
     let mut stay: BTreeMap<ShardId, Vec<&Address>> = old.shards().iter().map(|shard| (shard.id, Vec::new())).collect();
     let mut free: Vec<&Address> = Vec::new();
@@ -57,15 +58,16 @@ pub fn assign(old: &View, members: &[Address], repl_factor: usize) -> Result<(Ve
     Ok((shards.into_iter().map(|(id, replicas)| Shard { id, replicas: own(replicas) }).collect(), last))
 }
 
-/// Gives each of `free` one of the seats that are left: first to those who hold most of what they are to hold there.
+/// Gives each of `free` one of the seats that are left: first to those who hold most of what they are to hold there, then to the
+/// others in the order of their addresses.
 fn seat<'a>(old: &View, ids: &[ShardId], seats: &mut [usize], mut free: Vec<&'a Address>) -> Vec<(&'a Address, usize)> {
     free.sort();
-    let kept = kept_slots(old, ids);
+    let holds = |address: &Address| old.shard_of_member(address.node_id());
+    let kept = if free.iter().any(|address| holds(address).is_some()) { kept_slots(old, ids) } else { BTreeMap::new() };
     let mut choices: Vec<(usize, &Address, usize)> = Vec::new();
     for &address in &free {
-        let holds = old.shard_of_member(address.node_id());
-        let keeps = |at: usize| holds.and_then(|holds| kept.get(&(holds, at))).copied().unwrap_or_default();
-        choices.extend((0..ids.len()).map(|at| (keeps(at), address, at)));
+        let kept = holds(address).and_then(|shard| kept.get(&shard)).into_iter().flatten();
+        choices.extend(kept.map(|(at, slots)| (*slots, address, *at)));
     }
     choices.sort_by_key(|(keeps, address, at)| (std::cmp::Reverse(*keeps), *address, *at));
     let mut seated: BTreeMap<&Address, usize> = BTreeMap::new();
@@ -75,26 +77,30 @@ fn seat<'a>(old: &View, ids: &[ShardId], seats: &mut [usize], mut free: Vec<&'a 
             seated.insert(address, at);
         }
     }
+    let mut next = 0;
+    for address in free {
+        while seats.get(next).is_some_and(|left| *left == 0) {
+            next += 1;
+        }
+        if !seated.contains_key(address)
+            && let Some(left) = seats.get_mut(next)
+        {
+            *left -= 1;
+            seated.insert(address, next);
+        }
+    }
     seated.into_iter().collect()
 }
 
-/// How many slots of each old shard belong to each of the new ones.
-fn kept_slots(old: &View, ids: &[ShardId]) -> BTreeMap<(ShardId, usize), usize> {
-    let before: Vec<ShardId> = old.shards().iter().map(|shard| shard.id).collect();
-    let mut kept = BTreeMap::new();
+/// How many slots of each old shard belong to each of the new ones, by their places; those that share none are left out.
+fn kept_slots(old: &View, ids: &[ShardId]) -> BTreeMap<ShardId, BTreeMap<usize, usize>> {
+    let mut kept: BTreeMap<ShardId, BTreeMap<usize, usize>> = BTreeMap::new();
     for slot in 0..SLOTS {
-        let place = hash::owner(slot, ids).and_then(|now| ids.iter().position(|id| *id == now));
-        if let (Some(holds), Some(at)) = (hash::owner(slot, &before), place) {
-            *kept.entry((holds, at)).or_default() += 1;
+        if let Some(at) = hash::place(slot, ids) {
+            *kept.entry(old.shard_of_slot(slot)).or_default().entry(at).or_default() += 1;
         }
     }
     kept
-}
-
-fn check(members: &[Address], repl_factor: usize) -> Result<BTreeSet<&Address>, ViewError> {
-    // The bootstrap view makes the same demands.
-    View::bootstrap(members, repl_factor)?;
-    Ok(members.iter().collect())
 }
 
 /// Whether a view is what is asked for already: the same members and the same factor.
@@ -108,17 +114,21 @@ pub fn is_same(view: &View, members: &[Address], repl_factor: usize) -> bool {
 /// What has to move from the old view to the new one, by the share of slots; `sizes` are those of the old shards.
 #[must_use]
 pub fn moves(old: &View, new: &View, sizes: &BTreeMap<ShardId, Size>) -> Vec<Move> {
+    let overlap = new.overlap(old);
+    let mut slots_of_old: BTreeMap<ShardId, usize> = BTreeMap::new();
+    for (from, slots) in overlap.values().flatten() {
+        *slots_of_old.entry(*from).or_default() += slots;
+    }
     let mut moves = Vec::new();
     for (node, address, shard) in new.members() {
         let holds = old.shard_of_member(node);
-        for from in old.shards().iter().map(|shard| shard.id).filter(|from| Some(*from) != holds) {
-            let slots = new.shared_slots(shard, old, from) as u64;
+        for (&from, &slots) in overlap.get(&shard).into_iter().flatten().filter(|(from, _)| Some(**from) != holds) {
             let size = sizes.get(&from).copied().unwrap_or_default();
-            let slots_of_old = old.shared_slots(from, old, from).max(1) as u64;
-            if slots > 0 {
-                let (keys, bytes) = (size.keys * slots / slots_of_old, size.bytes * slots / slots_of_old);
-                moves.push(Move { from, to: address.clone(), shard, keys, bytes });
-            }
+            let share = |all: u64| {
+                let share = u128::from(all) * slots as u128 / slots_of_old[&from].max(1) as u128;
+                u64::try_from(share).unwrap_or(u64::MAX)
+            };
+            moves.push(Move { from, to: address.clone(), shard, keys: share(size.keys), bytes: share(size.bytes) });
         }
     }
     moves

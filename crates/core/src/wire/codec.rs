@@ -3,9 +3,13 @@
 
 use bytes::Bytes;
 
-use crate::limits::{CONTENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, MESSAGE_BYTES_MAX};
+use crate::limits::{
+    CONTENT_TYPE_BYTES_MAX, FORMER_VIEWS_MAX, KEY_BYTES_MAX, MEMBERS_MAX, MESSAGE_BYTES_MAX, NODES_MAX,
+    SETTLED_VIEWS_MAX, VIEWS_TOLD_MAX,
+};
+use crate::placement::view::ViewRecord;
 use crate::table::value::Value;
-use crate::wire::message::{Envelope, Message};
+use crate::wire::message::{Envelope, FormerReport, Message};
 use crate::wire::request::{Action, Outcome};
 
 /// The version of the protocol between nodes; enums of it are appended to only.
@@ -42,7 +46,16 @@ pub fn decode(bytes: &[u8]) -> Result<Envelope, CodecError> {
     }
 }
 
-/// Whether the table can hold every key and value in a message: it counts on the limits.
+/// Whether a record, which everybody who adopts it keeps, names no more than the largest view does.
+fn is_record_within_limits(record: &ViewRecord) -> bool {
+    let replicas: usize = record.shards.iter().map(|shard| shard.replicas.len()).sum();
+    record.shards.len().max(replicas) <= MEMBERS_MAX
+        && record.lives.len().max(record.written_off.len()) <= NODES_MAX
+        && record.settled.len() <= SETTLED_VIEWS_MAX
+}
+
+/// Whether the table can hold every key and value in a message, which counts on the limits, and whether a message names no more
+/// nodes and views than a correct node can know.
 fn is_within_limits(message: &Message) -> bool {
     let key = |key: &Bytes| key.len() <= KEY_BYTES_MAX;
     let value = |value: &Value| value.content_type.as_ref().is_none_or(|text| text.len() <= CONTENT_TYPE_BYTES_MAX);
@@ -65,11 +78,28 @@ fn is_within_limits(message: &Message) -> bool {
             | Outcome::Changed(_)
             | Outcome::Refused(_) => true,
         },
+        Message::Gossip { former, settled, adopted, covered, .. } => {
+            let said = |report: &FormerReport| {
+                report.statements.len() <= MEMBERS_MAX
+                    && report.statements.iter().all(|statement| statement.lives.len() <= MEMBERS_MAX)
+            };
+            former.len() <= VIEWS_TOLD_MAX
+                && former.iter().all(said)
+                && settled.len() <= VIEWS_TOLD_MAX
+                && adopted.len() <= NODES_MAX
+                && covered.len() <= MEMBERS_MAX
+        }
+        Message::Views(news) => {
+            is_record_within_limits(&news.current)
+                && news.former.len() <= FORMER_VIEWS_MAX
+                && news.former.iter().all(is_record_within_limits)
+                && news.settled.len() <= VIEWS_TOLD_MAX
+        }
+        Message::Prepared(answer) => answer.former.len().max(answer.settled.len()) <= VIEWS_TOLD_MAX,
         Message::Hello { .. }
         | Message::Welcome { .. }
         | Message::Ack(_)
         | Message::Status(_)
-        | Message::Gossip { .. }
         | Message::SyncPull(_)
         // Their entries are checked as they are built.
         | Message::SyncChunk(_)
@@ -77,9 +107,7 @@ fn is_within_limits(message: &Message) -> bool {
         | Message::Swim(_)
         | Message::Superseded { .. }
         | Message::ViewAsk
-        | Message::Views(_)
         | Message::Prepare { .. }
-        | Message::Prepared(_)
         | Message::Release { .. } => true,
     }
 }

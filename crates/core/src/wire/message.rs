@@ -65,6 +65,8 @@ pub enum Message {
         former: Vec<FormerReport>,
         /// The views known to be settled under the sender's.
         settled: Vec<ViewId>,
+        /// Lives in which members have handed over although the sender's view names earlier ones.
+        late: Vec<Life>,
         /// Nodes that are known to have adopted the sender's view.
         adopted: Vec<NodeId>,
         /// The greatest `covered` timestamp heard of each member.
@@ -182,6 +184,8 @@ pub struct HeldReport {
     pub vector: VersionVector,
     /// Per origin the greatest timestamp ever put in the table.
     pub seen: VersionVector,
+    /// Whether entries of earlier views were put in the table of which nobody who holds them all has handed over.
+    pub older: bool,
     /// Lives that were closed under that view.
     pub closed: Vec<ClosedLives>,
     /// Who has handed over, in which life, and whether recovered.
@@ -409,6 +413,9 @@ pub struct Forward {
     pub id: u64,
     /// Hops so far.
     pub hops: u8,
+    /// For a write: the newest life of the receiver that the sender knows. A later one does not take it: the one that is over may
+    /// have, and what it had taken is forgotten with it.
+    pub life: Option<Timestamp>,
     /// For a write: the greatest timestamp it may get (design 7.1).
     pub not_after: Option<Timestamp>,
     /// For a write: its name across tries.

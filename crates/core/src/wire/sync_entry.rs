@@ -28,7 +28,7 @@ pub struct SyncEntry {
 /// What a sync tells of an entry that the target lacks, besides the value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncPayload {
-    /// The dependencies, as long as it has any.
+    /// The dependencies; none once it is stable.
     pub dependencies: Option<Context>,
     /// Its name across tries.
     pub write_id: Option<WriteId>,

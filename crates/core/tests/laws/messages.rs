@@ -127,11 +127,13 @@ fn prepared() -> impl Strategy<Value = Prepared> {
 
 fn held() -> impl Strategy<Value = Vec<HeldReport>> {
     let done = vec((any_node(), any_timestamp(), any::<bool>()), 0..3);
-    let one = (any_view_id(), any_vector(), any_vector(), closed(), done, any::<bool>(), any::<bool>()).prop_map(
-        |(view, vector, seen, closed, done, complete, resolved)| HeldReport {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let one = (any_view_id(), any_vector(), any_vector(), closed(), done, flags).prop_map(
+        |(view, vector, seen, closed, done, (older, complete, resolved))| HeldReport {
             view,
             vector,
             seen,
+            older,
             closed,
             done,
             complete,
@@ -317,11 +319,12 @@ fn chunk() -> impl Strategy<Value = SyncChunk> {
 }
 
 fn forward() -> impl Strategy<Value = Forward> {
-    let name = (any_number(), any::<u8>(), of(any_timestamp()), of(write_id()));
+    let name = (any_number(), any::<u8>(), of(any_timestamp()), of(any_timestamp()), of(write_id()));
     (name, any_timestamp(), duration(), request()).prop_map(
-        |((id, hops, not_after, write_id), repeat_of, attempt, request)| Forward {
+        |((id, hops, life, not_after, write_id), repeat_of, attempt, request)| Forward {
             id,
             hops,
+            life,
             not_after,
             write_id,
             repeat_of,
@@ -333,7 +336,7 @@ fn forward() -> impl Strategy<Value = Forward> {
 
 fn message() -> impl Strategy<Value = Message> {
     let words = vec((any_node(), any_timestamp()), 0..4);
-    let views = (vec(former_report(), 0..3), vec(any_view_id(), 0..3), vec(any_node(), 0..3));
+    let views = (vec(former_report(), 0..3), vec(any_view_id(), 0..3), lives(), vec(any_node(), 0..3));
     prop_oneof![
         (any_number(), any::<bool>()).prop_map(|(boot, is_derived)| Message::Hello { boot, is_derived }),
         (any_number(), any::<bool>(), of(any_timestamp())).prop_map(|(boot, recovered, known_life)| Message::Welcome {
@@ -344,10 +347,11 @@ fn message() -> impl Strategy<Value = Message> {
         frame().prop_map(Message::Frame),
         ack().prop_map(Message::Ack),
         status().prop_map(Message::Status),
-        (any_number(), views, words).prop_map(|(wall, (former, settled, adopted), covered)| Message::Gossip {
+        (any_number(), views, words).prop_map(|(wall, (former, settled, late, adopted), covered)| Message::Gossip {
             wall: WallTime(wall),
             former,
             settled,
+            late,
             adopted,
             covered
         }),

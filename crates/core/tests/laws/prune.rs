@@ -8,7 +8,7 @@ use crate::values::context;
 
 fn pruned(context: &Context, stable: Timestamp) -> Context {
     let mut pruned = context.clone();
-    pruned.prune(stable, |_| false);
+    pruned.prune(stable);
     pruned
 }
 
@@ -51,23 +51,8 @@ proptest! {
         early.merge(&pruned(&b, stable));
         let mut late = a.clone();
         late.merge(&b);
-        late.prune(stable, |_| false);
+        late.prune(stable);
         prop_assert_eq!(&early.entries, &late.entries);
         prop_assert!(early.stable >= late.stable);
-    }
-
-    /// What belongs to a settled view goes too, whatever its timestamp, and stays covered.
-    #[test]
-    fn entries_of_settled_views_are_dropped_and_stay_covered(before in context(), view in any::<prop::sample::Index>()) {
-        let views: Vec<_> = before.entries.iter().map(|(origin, _)| origin.view).collect();
-        prop_assume!(!views.is_empty());
-        let settled = views[view.index(views.len())];
-        let mut after = before.clone();
-        after.prune(Timestamp::ZERO, |origin| origin.view == settled);
-        for (origin, timestamp) in before.entries.iter() {
-            let kept = origin.view != settled && timestamp > Timestamp::ZERO;
-            prop_assert_eq!(after.entries.get(origin) == timestamp, kept || timestamp == Timestamp::ZERO);
-            prop_assert!(kept || after.stable >= timestamp);
-        }
     }
 }

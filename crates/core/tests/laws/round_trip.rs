@@ -30,6 +30,7 @@ fn a_key_or_type_beyond_its_limit_is_refused() {
         let forward = Forward {
             id: 1,
             hops: 1,
+            life: None,
             not_after: None,
             write_id: None,
             repeat_of: Timestamp::ZERO,

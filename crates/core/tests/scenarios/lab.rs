@@ -102,8 +102,18 @@ impl Lab {
 
     /// Starts a node with nothing in memory.
     pub(crate) fn start(&mut self, at: usize) {
+        let view = self.view.clone();
+        self.start_with(at, view, None);
+    }
+
+    /// Starts a node with nothing in memory and an environment of its own.
+    pub(crate) fn start_with(&mut self, at: usize, view: View, cluster: Option<&str>) {
         self.starts += 1;
-        let config = Config::new(self.addresses[at].clone(), self.view.clone(), self.starts);
+        let mut config = Config::new(self.addresses[at].clone(), view, self.starts);
+        if let Some(name) = cluster {
+            name.clone_into(&mut config.cluster.name);
+            config.cluster.is_derived = false;
+        }
         self.nodes[at] = Some(Node::new(config, self.now()));
     }
 

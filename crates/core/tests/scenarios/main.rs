@@ -5,10 +5,14 @@
 
 mod absence;
 mod changes;
+mod ending;
+mod forwards;
 mod hand_offs;
 mod lab;
+mod lives_and_views;
 mod names;
 mod script;
+mod strangers;
 mod views;
 mod views_in_trouble;
 
@@ -260,6 +264,22 @@ fn a_shard_that_lost_its_memory_recovers_and_says_so() {
     assert!((0..2).all(|at| lab.node(at).report(lab.now()).recovered));
     assert!(lab.happened(|event| *event == Event::ShardMemoryLost));
     assert_eq!(lab.get(0, &x, &written.context).outcome, Outcome::Absent);
+}
+
+/// 10.3: the loss is told even where the shard has recovered before anybody else's word of how far it had been arrives.
+#[test]
+fn a_shard_that_lost_its_memory_says_so_before_it_hears_how_far_it_was() {
+    let mut lab = Lab::new(4, 2);
+    assert!(!lab.happened(|event| *event == Event::ShardMemoryLost), "a fresh cluster has lost nothing");
+    lab.run(500);
+    lab.lose = Some(Box::new(|from, to, message| from >= 2 && to < 2 && matches!(message, Message::Gossip { .. })));
+    for at in 0..2 {
+        lab.crash(at);
+        lab.start(at);
+    }
+    lab.run(2000);
+    assert!((0..2).all(|at| lab.node(at).report(lab.now()).recovered));
+    assert!(lab.happened(|event| *event == Event::ShardMemoryLost));
 }
 
 /// 7.1: a forwarded write that arrives after the time it was good for is not applied.

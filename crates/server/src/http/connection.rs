@@ -57,6 +57,9 @@ pub(crate) async fn serve(
     surplus: bool,
     mut drain: watch::Receiver<bool>,
 ) {
+    // A connection that begins during the end is for nodes and probes, and ends with its answer.
+    let mut draining = *drain.borrow_and_update();
+    let surplus = surplus || draining;
     let activity = Arc::new(Activity::new());
     let (service_app, service_activity) = (Arc::clone(&app), Arc::clone(&activity));
     let service = service_fn(move |request: Request<Incoming>| {
@@ -65,7 +68,7 @@ pub(crate) async fn serve(
     });
     let (socket, cork) = Watched::new(socket, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
-    let (mut draining, mut closing) = (false, false);
+    let mut closing = false;
     let mut look = pin!(sleep(app.limits.header_timeout.min(app.limits.idle_timeout)));
     loop {
         tokio::select! {

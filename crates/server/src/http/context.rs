@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 use precede_core::causality::context::Context;
-use precede_core::causality::token;
+use precede_core::causality::token::{self, TokenError};
+use precede_core::id::ViewId;
 use precede_core::limits::{CONTEXT_ENTRIES_MAX, CONTEXTS_PER_REQUEST_MAX};
+use precede_core::wire::request::Refusal;
 use serde::Deserialize;
 
-use crate::http::errors::Failure;
+use crate::http::errors::{Failure, from_refusal};
 use crate::http::reply::CAUSAL_CONTEXT;
 
 /// Contexts being merged.
@@ -16,7 +18,11 @@ pub(crate) struct Merger {
     /// The union so far.
     pub(crate) context: Context,
     cluster: u64,
+    /// The name that the node began with: until it heard of its cluster it issued contexts under that.
+    first: u64,
     count: usize,
+    /// The view of a context that is damaged, or of another cluster than the node knows itself to be of.
+    pub(crate) elsewhere: Option<ViewId>,
 }
 
 #[derive(Deserialize)]
@@ -34,8 +40,8 @@ struct One<'a> {
 
 impl Merger {
     /// Nothing merged yet.
-    pub(crate) fn new(cluster: u64) -> Self {
-        Self { context: Context::default(), cluster, count: 0 }
+    pub(crate) fn new(cluster: u64, first: u64) -> Self {
+        Self { context: Context::default(), cluster, first, count: 0, elsewhere: None }
     }
 
     /// Merges the headers: each may hold several tokens, separated by commas.
@@ -79,7 +85,7 @@ impl Merger {
         if self.count > CONTEXTS_PER_REQUEST_MAX {
             return Err(malformed(&format!("more than {CONTEXTS_PER_REQUEST_MAX} contexts in one request")));
         }
-        let context = token::decode(token, self.cluster).map_err(|error| malformed(&error.to_string()))?;
+        let context = token::decode(token, self.cluster).map_err(|error| self.objection(token, &error))?;
         if self.count == 1 {
             self.context = context;
             return Ok(());
@@ -91,6 +97,21 @@ impl Merger {
         }
         self.context = merged;
         Ok(())
+    }
+}
+
+impl Merger {
+    /// What is wrong with a token that does not decode. What the node issued under a first view of its own, and gave up when it
+    /// heard of its cluster, is known by the name of then.
+    fn objection(&mut self, token: &str, error: &TokenError) -> Failure {
+        if *error != TokenError::Checksum {
+            return malformed(&error.to_string());
+        }
+        if self.first != self.cluster && token::decode(token, self.first).is_ok() {
+            return from_refusal(&Refusal::ViewLost);
+        }
+        self.elsewhere = token::view_named(token);
+        malformed(&error.to_string())
     }
 }
 
@@ -114,7 +135,7 @@ mod tests {
     use precede_core::causality::hlc::Timestamp;
 
     fn merged(json: &str) -> Result<Context, String> {
-        let mut merger = Merger::new(7);
+        let mut merger = Merger::new(7, 7);
         merger.add_json(json).map_err(|failure| failure.error)?;
         Ok(merger.context)
     }
@@ -135,5 +156,19 @@ mod tests {
         for json in ["1", "\"x\"", "true", r#"{"a":1}"#, r#"{"token":3}"#, r#"{"token":"x"}"#, "[1]", "[[]]"] {
             assert!(merged(json).unwrap_err().starts_with("Malformed causal-context: "), "{json}");
         }
+    }
+    #[test]
+    fn what_was_issued_under_a_first_name_is_lost_and_what_others_issued_is_known_by_its_view() {
+        let view = ViewId { epoch: 3, activation: Timestamp(9), coordinator: precede_core::id::NodeId(1) };
+        let context = Context { view: Some(view), stable: Timestamp(5), ..Context::default() };
+        let status = |cluster| {
+            let mut merger = Merger::new(7, 6);
+            let json = format!(r#"{{"token":"{}"}}"#, token::encode(&context, cluster));
+            let failure = merger.add_json(&json).err().map(|failure| failure.status.as_u16());
+            (failure, merger.elsewhere)
+        };
+        assert_eq!(status(7), (None, None));
+        assert_eq!(status(6), (Some(410), None));
+        assert_eq!(status(5), (Some(400), Some(view)));
     }
 }

@@ -46,11 +46,17 @@ impl Failure {
 
     /// The response; `token` is the request's context.
     pub(crate) fn respond(&self, method: &Method, token: &str) -> Response {
-        let body = Object::new(192 + token.len())
-            .text("error", &self.error)
-            .text("message", &format!("Error in {method}"))
-            .context(token);
-        self.respond_with(body, token)
+        self.respond_with(self.body(method, token), token)
+    }
+
+    /// The response to what another node has refused; `address` is that node's.
+    pub(crate) fn respond_from(&self, method: &Method, token: &str, address: &str) -> Response {
+        self.respond_with(self.body(method, token).text("address", address), token)
+    }
+
+    fn body(&self, method: &Method, token: &str) -> Object {
+        let message = format!("Error in {method}");
+        Object::new(192 + token.len()).text("error", &self.error).text("message", &message).context(token)
     }
 
     /// The response with a body of its own.

@@ -19,9 +19,9 @@ connection: close\r\ncausal-context: \r\n\r\n\
 {\"error\":\"Malformed HTTP request\",\"message\":\"Request error\",\"causal-context\":{}}";
 /// Said to a head that does not even fit the room for reading it, or has too many lines.
 const HEAD_TOO_LARGE: &[u8] =
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\ncontent-length: 121\r\n\
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\ncontent-length: 123\r\n\
 connection: close\r\ncausal-context: \r\n\r\n\
-{\"error\":\"Request header is too large: send fewer or shorter header lines\",\"message\":\"Request error\",\"causal-context\":{}}";
+{\"error\":\"Request header is too large: send a shorter target or fewer lines\",\"message\":\"Request error\",\"causal-context\":{}}";
 
 /// The longest response of hyper's own making: a status line and three short headers.
 const OWN_BYTES_MAX: usize = 256;
@@ -37,7 +37,8 @@ pub(crate) fn instead_of(written: &[u8]) -> Option<(usize, &'static [u8])> {
     let at = tail.windows(10).rposition(|bytes| bytes.starts_with(b"HTTP/1.") && bytes.ends_with(b" 4"))?;
     let head = &tail[at..];
     head.windows(19).any(|line| line == b"content-length: 0\r\n").then(|| {
-        let instead = if head[9..].starts_with(b"431") { HEAD_TOO_LARGE } else { MALFORMED };
+        let is_too_large = head[9..].starts_with(b"431") || head[9..].starts_with(b"414");
+        let instead = if is_too_large { HEAD_TOO_LARGE } else { MALFORMED };
         (tail_at + at, instead)
     })
 }
@@ -62,6 +63,8 @@ mod tests {
         let other = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         assert_eq!(instead_of(own), Some((0, MALFORMED)));
         assert_eq!(instead_of(&[&other[..], own].concat()), Some((other.len(), MALFORMED)));
+        let long = b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(instead_of(long), Some((0, HEAD_TOO_LARGE)));
         assert_eq!(instead_of(other), None);
         assert_eq!(instead_of(b"HTTP/1.1 101 Switching Protocols\r\ncontent-length: 0\r\n\r\n"), None);
         assert_eq!(instead_of(b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 80\r\n\r\n"), None);

@@ -27,9 +27,10 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Answers a request for a key; `encoded` is the key as it stands in the path.
 pub(crate) async fn answer(app: &App, head: &Parts, encoded: &str, body: Incoming) -> Response {
     let params = params::parse(head.uri.query());
-    let wants_raw = params.as_ref().is_ok_and(|params| params.raw);
-    let is_put = head.method == Method::PUT;
-    let raw_put = is_put && (wants_raw || raw::is_raw_put(&head.headers));
+    let says_raw = params.as_ref().is_ok_and(|params| params.raw);
+    let (is_get, is_put) = (head.method == Method::GET, head.method == Method::PUT);
+    let wants_raw = is_get && (says_raw || raw::is_raw_get(&head.headers));
+    let raw_put = is_put && (says_raw || raw::is_raw_put(&head.headers));
     let mut prepared = match prepare(app, head, body, raw_put).await {
         Ok(prepared) => prepared,
         Err(response) => return response,
@@ -38,8 +39,7 @@ pub(crate) async fn answer(app: &App, head: &Parts, encoded: &str, body: Incomin
         Ok(checked) => checked,
         Err(failure) => return prepared.fail(app, &head.method, &failure),
     };
-    let action = if head.method == Method::GET {
-        let wants_raw = wants_raw || raw::is_raw_get(&head.headers);
+    let action = if is_get {
         if let Some(hit) = app.driver.reader().get(&key, key_hash(&key), &prepared.context) {
             let served =
                 Served { by: app.driver.me, version: hit.version, acks: None, lost: false, repeat_unconfirmed: false };
@@ -143,7 +143,10 @@ fn respond(app: &App, head: &Parts, reply: &Reply, wants_raw: bool) -> Response 
         Outcome::Refused(refusal) => {
             let failure = errors::from_refusal(refusal);
             let token = token::encode(&reply.context, app.driver.fingerprint());
-            let mut response = failure.respond(&head.method, &token);
+            let mut response = match served.by == app.driver.me {
+                true => failure.respond(&head.method, &token),
+                false => failure.respond_from(&head.method, &token, &reply::address(app, served.by)),
+            };
             reply::add_served(app, &mut response, &Served { version: None, acks: None, ..served });
             return response;
         }

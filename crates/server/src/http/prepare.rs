@@ -42,7 +42,7 @@ pub(crate) async fn prepare<'a>(
     body: Incoming,
     raw: bool,
 ) -> Result<Prepared<'a>, Response> {
-    let mut merger = Merger::new(app.driver.fingerprint());
+    let mut merger = merger(app);
     let mut wrong = merger.add_headers(&head.headers).err();
     let limits = &app.limits;
     let body = match body::read(&app.budget, body, head.version, limits.body_bytes, limits.body_timeout).await {
@@ -67,12 +67,19 @@ pub(crate) async fn prepare<'a>(
             }
         }
     }
+    if merger.elsewhere.is_some_and(|view| app.driver.may_hear_of(view)) {
+        wrong = Some(Failure::unavailable("the context is of a cluster that this node has not heard of"));
+    }
     Ok(Prepared { context: merger.context, body, value, wrong })
+}
+
+fn merger(app: &App) -> Merger {
+    Merger::new(app.driver.fingerprint(), app.driver.cluster.fingerprint())
 }
 
 /// The token of the headers' context alone, for routes that look at nothing else; empty if it is malformed.
 pub(crate) fn header_token(app: &App, head: &Parts) -> String {
-    let mut merger = Merger::new(app.driver.fingerprint());
+    let mut merger = merger(app);
     match merger.add_headers(&head.headers) {
         Ok(()) => token::encode(&merger.context, app.driver.fingerprint()),
         Err(_) => String::new(),

@@ -23,13 +23,40 @@ pub(crate) fn is_raw_put(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a GET wants raw bytes: it does not accept JSON.
+/// Whether a GET wants raw bytes: it does not accept JSON. Of the ranges that match JSON the most specific one decides.
 pub(crate) fn is_raw_get(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let Some(first) = accepted.next() else { return false };
-    !std::iter::once(first).chain(accepted).map(essence).any(|essence| {
-        essence.is_empty() || essence == b"*/*" || essence.eq_ignore_ascii_case(b"application/*") || is_json(essence)
-    })
+    let ranges = headers.get_all(ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let (mut is_empty, mut decisive, mut accepted) = (true, 0, false);
+    for range in ranges.map(<[u8]>::trim_ascii).filter(|range| !range.is_empty()) {
+        is_empty = false;
+        let specificity = specificity(essence(range));
+        if specificity >= decisive.max(1) {
+            // Where one is named twice, it is accepted if one of the two says so.
+            accepted = is_acceptable(range) || (accepted && specificity == decisive);
+            decisive = specificity;
+        }
+    }
+    !is_empty && !accepted
+}
+
+/// How exactly a media range names JSON; 0 if not at all.
+fn specificity(essence: &[u8]) -> u8 {
+    match essence {
+        b"*/*" => 1,
+        _ if essence.eq_ignore_ascii_case(b"application/*") => 2,
+        _ if essence.eq_ignore_ascii_case(b"application/json") => 4,
+        _ if is_json(essence) => 3,
+        _ => 0,
+    }
+}
+
+/// Whether the weight of a media range is not 0 (`q=0`, `q=0.0`): what has none is not wanted.
+fn is_acceptable(range: &[u8]) -> bool {
+    let weight = range.split(|byte| *byte == b';').skip(1).find_map(|parameter| {
+        let at = parameter.iter().position(|byte| *byte == b'=')?;
+        parameter[..at].trim_ascii().eq_ignore_ascii_case(b"q").then(|| parameter[at + 1..].trim_ascii())
+    });
+    weight.is_none_or(|weight| weight.is_empty() || weight.iter().any(|byte| !matches!(byte, b'0' | b'.')))
 }
 
 /// The type of the raw value in a PUT.
@@ -82,11 +109,23 @@ mod tests {
         for json in ["application/json", "Application/JSON; charset=utf-8", "application/problem+json", FORM] {
             assert!(!is_raw_put(&headers(CONTENT_TYPE, json)), "{json}");
         }
-        for json in ["*/*", "application/json", "text/html, application/*;q=0.8", "text/html,*/*;q=0.1", ""] {
+        for json in ["*/*", "application/json", "text/html, application/*;q=0.8", "text/html,*/*;q=0.1", "", " , "] {
             assert!(!is_raw_get(&headers(ACCEPT, json)), "{json}");
         }
         for raw in ["text/plain", "image/png", OCTETS] {
             assert!(is_raw_put(&headers(CONTENT_TYPE, raw)) && is_raw_get(&headers(ACCEPT, raw)), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_be_unwanted_is_not_accepted() {
+        for json in ["*/*;q=0, application/json", "application/json; Q=0.001", "application/json;q=0, application/json"]
+        {
+            assert!(!is_raw_get(&headers(ACCEPT, json)), "{json}");
+        }
+        for raw in ["application/json;q=0", "application/json; q=0.000, */*", "*/*, application/*;q=0", "*/*; q = 0.0"]
+        {
+            assert!(is_raw_get(&headers(ACCEPT, raw)), "{raw}");
         }
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{Method, Request, StatusCode, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::http::App;
@@ -19,6 +19,9 @@ use crate::peer;
 const KEYS: &str = "/kv-store/keys";
 const SHARDS: &str = "/kv-store/shards";
 const VIEW_CHANGE: &str = "/kv-store/view-change";
+
+/// What a request line has besides method and target: two spaces, the version, and its end.
+const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
 
 /// Lets so many requests in at once, and no more: nothing queues.
 #[derive(Debug)]
@@ -48,21 +51,29 @@ impl Drop for Pass<'_> {
     }
 }
 
-/// Answers a request. `surplus`: the connection is beyond the limit, and only nodes and probes are served on it.
+/// Answers a request. `surplus`: the connection is beyond the limit, or began while this node is ending, and only nodes and
+/// probes are served on it.
 pub(crate) async fn answer(app: &App, activity: &Arc<Activity>, surplus: bool, request: Request<Incoming>) -> Response {
     let _busy = activity.begin_request(request.version() == Version::HTTP_2);
     if request.uri().path() == peer::PATH {
         return upgrade(app, request);
     }
     let (head, body) = request.into_parts();
-    if let Some(response) = too_long(app, &head).or_else(|| probe(app, &head)) {
+    let draining = app.draining.load(Ordering::Relaxed);
+    if let Some(mut response) = too_long(app, &head).or_else(|| probe(app, &head)) {
+        if draining && head.version != Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         return response;
     }
     let pass = if surplus { None } else { app.gate.enter() };
     if pass.is_none() {
-        let what = if surplus { "connections" } else { "concurrent requests" };
-        let failure = Failure::unavailable(format!("this node has reached its limit of {what}")).closing();
-        return failure.respond(&head.method, &header_token(app, &head));
+        let reason = match (surplus, draining) {
+            (true, true) => "this node is shutting down",
+            (true, false) => "this node has reached its limit of connections",
+            (false, _) => "this node has reached its limit of concurrent requests",
+        };
+        return Failure::unavailable(reason).closing().respond(&head.method, &header_token(app, &head));
     }
     let response = route(app, &head, body).await;
     if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {
@@ -73,13 +84,9 @@ pub(crate) async fn answer(app: &App, activity: &Arc<Activity>, surplus: bool, r
 
 async fn route(app: &App, head: &Parts, body: Incoming) -> Response {
     let path = head.uri.path();
-    if let Some(key) = path.strip_prefix(KEYS)
-        && (key.is_empty() || key.starts_with('/'))
-    {
+    if let Some(key) = key_of(path) {
         return match head.method {
-            Method::GET | Method::PUT | Method::DELETE => {
-                keys::answer(app, head, key.strip_prefix('/').unwrap_or_default(), body).await
-            }
+            Method::GET | Method::PUT | Method::DELETE => keys::answer(app, head, key, body).await,
             _ => wrong_method(&head.method, "GET, PUT, DELETE", &header_token(app, head)),
         };
     }
@@ -114,13 +121,23 @@ fn probe(app: &App, head: &Parts) -> Option<Response> {
     }
 }
 
+/// Whether the head is longer than it may be: request line and header fields together. A key has a limit of its own, and
+/// does not count here.
 fn too_long(app: &App, head: &Parts) -> Option<Response> {
-    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    (bytes > app.limits.header_bytes).then(|| {
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let key = key_of(head.uri.path()).map_or(0, str::len);
+    (head.method.as_str().len() + LINE_BYTES + target - key + fields > app.limits.header_bytes).then(|| {
         let error = format!("Request header is too large: the limit is {} bytes", app.limits.header_bytes);
         let failure = Failure::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error).closing();
         failure.respond(&head.method, &header_token(app, head))
     })
+}
+
+/// The key, as it stands in the path, if the path is that of a key.
+fn key_of(path: &str) -> Option<&str> {
+    let key = path.strip_prefix(KEYS)?;
+    if key.is_empty() { Some(key) } else { key.strip_prefix('/') }
 }
 
 fn upgrade(app: &App, mut request: Request<Incoming>) -> Response {

@@ -21,7 +21,8 @@ use tokio::time::{sleep, timeout};
 use crate::driver::Driver;
 use crate::peer::frame::Frames;
 use crate::peer::outbox::Outbox;
-use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, PATH, PROTOCOL};
+use crate::peer::wire::Wire;
+use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, PATH};
 
 /// For one attempt, handshake included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -41,14 +42,14 @@ const SPARE_ROUNDS_MAX: u32 = 50;
 /// Keeps a link to a node. Ends only for a node that is not wanted and has gone.
 pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Address) {
     loop {
-        let Some(stream) = dial(&driver, &outbox, &address).await else {
+        let Some((stream, wire)) = dial(&driver, &outbox, &address).await else {
             driver.outboxes.close(outbox.node);
             return;
         };
         outbox.set_linked(true);
         driver.connected(outbox.node);
-        tracing::debug!(peer = %address, "linked");
-        let error = pump(&outbox, stream).await;
+        tracing::debug!(peer = %address, wire = wire.version(), "linked");
+        let error = pump(&outbox, stream, wire).await;
         outbox.set_linked(false);
         driver.disconnected(outbox.node);
         tracing::debug!(peer = %address, %error, "link lost");
@@ -57,14 +58,15 @@ pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Addr
 }
 
 /// Tries until there is a link; `None` if the node is not wanted and does not answer.
-async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Option<TcpStream> {
+async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Option<(TcpStream, Wire)> {
     let mut attempts = JoinSet::new();
     let (mut rounds, mut refused) = (0, false);
     loop {
         if attempts.len() < ATTEMPTS_MAX {
-            let (address, ours, cluster) = (address.clone(), driver.address.clone(), driver.fingerprint());
+            let (address, ours) = (address.clone(), driver.address.clone());
+            let (cluster, epoch) = (driver.fingerprint(), driver.epoch());
             attempts.spawn(async move {
-                match timeout(ATTEMPT_TIMEOUT, attempt(&address, &ours, cluster)).await {
+                match timeout(ATTEMPT_TIMEOUT, attempt(&address, &ours, cluster, epoch)).await {
                     Ok(result) => result,
                     Err(_) => Err(io::ErrorKind::TimedOut.into()),
                 }
@@ -75,12 +77,19 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
         loop {
             tokio::select! {
                 Some(attempt) = attempts.join_next() => match attempt {
-                    Ok(Ok(stream)) => return Some(stream),
+                    Ok(Ok(linked)) => return Some(linked),
                     Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied && !refused => {
                         refused = true;
                         tracing::warn!(
                             peer = %address,
                             "refused by a node of another cluster: compare CLUSTER, VIEW and REPL_FACTOR"
+                        );
+                    }
+                    Ok(Err(error)) if error.kind() == io::ErrorKind::Unsupported && !refused => {
+                        refused = true;
+                        tracing::warn!(
+                            peer = %address, ours = Wire::offer(),
+                            "refused by a node of a version too far from this one's: upgrade in smaller steps"
                         );
                     }
                     Ok(Err(error)) => tracing::trace!(peer = %address, %error, "cannot be reached"),
@@ -96,14 +105,15 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
     }
 }
 
-async fn attempt(address: &Address, ours: &Address, cluster: u64) -> io::Result<TcpStream> {
+async fn attempt(address: &Address, ours: &Address, cluster: u64, epoch: u32) -> io::Result<(TcpStream, Wire)> {
     let mut stream = TcpStream::connect(address.as_str()).await?;
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
     SockRef::from(&stream).set_tcp_user_timeout(Some(ACK_TIMEOUT))?;
     let request = format!(
-        "GET {PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: upgrade\r\nUpgrade: {PROTOCOL}\r\n\
-         {CLUSTER_HEADER}: {cluster:016x}\r\n{ADDRESS_HEADER}: {ours}\r\n\r\n"
+        "GET {PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: upgrade\r\nUpgrade: {}\r\n\
+         {CLUSTER_HEADER}: {cluster:016x}\r\n{EPOCH_HEADER}: {epoch}\r\n{ADDRESS_HEADER}: {ours}\r\n\r\n",
+        Wire::offer(),
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::with_capacity(512);
@@ -113,18 +123,28 @@ async fn attempt(address: &Address, ours: &Address, cluster: u64) -> io::Result<
             break;
         }
     }
-    if answer.starts_with(b"HTTP/1.1 101 ") {
-        return Ok(stream);
-    }
-    let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
-    let kind = if line.contains(" 403 ") { io::ErrorKind::PermissionDenied } else { io::ErrorKind::Other };
+    let answer = String::from_utf8_lossy(&answer);
+    let line = answer.lines().next().unwrap_or_default();
+    let kind = match line.split(' ').nth(1) {
+        Some("101") => {
+            let upgrade = answer.lines().filter_map(|line| line.split_once(':'));
+            let mut upgrade = upgrade.filter(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
+            return match upgrade.next().and_then(|(_, name)| Wire::agreed(name)) {
+                Some(wire) => Ok((stream, wire)),
+                None => Err(io::Error::other("it agreed to nothing that was offered")),
+            };
+        }
+        Some("403") => io::ErrorKind::PermissionDenied,
+        Some("426") => io::ErrorKind::Unsupported,
+        Some(_) | None => io::ErrorKind::Other,
+    };
     Err(io::Error::new(kind, format!("it answered \"{line}\"")))
 }
 
 /// Sends until the link breaks.
-async fn pump(outbox: &Outbox, stream: TcpStream) -> io::Error {
+async fn pump(outbox: &Outbox, stream: TcpStream, wire: Wire) -> io::Error {
     let (mut read, mut write) = stream.into_split();
-    let (mut frames, mut out, mut unexpected) = (Frames::new(), BytesMut::new(), [0u8; 1]);
+    let (mut frames, mut out, mut unexpected) = (Frames::new(wire), BytesMut::new(), [0u8; 1]);
     loop {
         tokio::select! {
             biased;

@@ -4,7 +4,9 @@
 pub(crate) mod frame;
 pub(crate) mod link;
 pub(crate) mod outbox;
+mod seldom;
 pub(crate) mod upgrade;
+pub(crate) mod wire;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,10 +17,10 @@ use crate::driver::Driver;
 
 /// The path that is upgraded.
 pub(crate) const PATH: &str = "/precede/peer";
-/// The protocol that it is upgraded to; the number is the wire codec's version.
-pub(crate) const PROTOCOL: &str = "precede-peer/1";
 /// The header with the cluster's fingerprint, in hexadecimal digits.
 pub(crate) const CLUSTER_HEADER: &str = "precede-cluster";
+/// The header with the epoch of the sender's view; 0 if there is none.
+pub(crate) const EPOCH_HEADER: &str = "precede-epoch";
 /// The header with the sender's address.
 pub(crate) const ADDRESS_HEADER: &str = "precede-address";
 

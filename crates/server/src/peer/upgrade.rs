@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use http::header::{CONNECTION, UPGRADE};
@@ -18,7 +18,9 @@ use tokio::time::timeout;
 use crate::driver::Driver;
 use crate::http::reply::{Response, empty};
 use crate::peer::frame::Frames;
-use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, PROTOCOL, link};
+use crate::peer::seldom::Seldom;
+use crate::peer::wire::{self, Wire};
+use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, link};
 
 /// A link on which nothing arrives for so long is dropped.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -34,6 +36,8 @@ pub(crate) struct PeerCounts {
     pub(crate) links: AtomicUsize,
     /// Strangers refused since the start.
     pub(crate) strangers: AtomicU64,
+    /// Which of them were logged lately.
+    told: Seldom,
 }
 
 /// Answers a request to upgrade: 101, or why not. Nothing is allocated for a stranger.
@@ -43,15 +47,32 @@ pub(crate) fn answer(
     request: &mut http::Request<Incoming>,
 ) -> Result<Response, (StatusCode, &'static str)> {
     let headers = request.headers();
-    if request.version() != Version::HTTP_11 || text(headers, UPGRADE.as_str()) != Some(PROTOCOL) {
-        return Err((StatusCode::UPGRADE_REQUIRED, "This path is for nodes: it is upgraded to precede-peer/1"));
-    }
+    let offered = text(headers, UPGRADE.as_str()).filter(|_| request.version() == Version::HTTP_11);
+    let Some(wire) = offered.and_then(Wire::agreed) else {
+        if offered.is_some_and(|offered| offered.contains(wire::NAME)) {
+            let address = text(headers, ADDRESS_HEADER);
+            tracing::warn!(
+                address,
+                offered,
+                ours = Wire::offer(),
+                "refused a node of a version too far from this one's"
+            );
+        }
+        return Err((
+            StatusCode::UPGRADE_REQUIRED,
+            "This path is for nodes that speak a version of the wire as this one",
+        ));
+    };
     let cluster = text(headers, CLUSTER_HEADER).and_then(|text| u64::from_str_radix(text, 16).ok());
     let from = text(headers, ADDRESS_HEADER).and_then(|text| Address::parse(text, None).ok());
-    let known = |cluster| driver.admits(cluster, from.as_ref().map_or(driver.me, Address::node_id));
+    let epoch = text(headers, EPOCH_HEADER).and_then(|text| text.parse().ok()).unwrap_or_default();
+    let known = |cluster| driver.admits(cluster, epoch, from.as_ref().map_or(driver.me, Address::node_id));
     if !cluster.is_some_and(known) {
-        counts.strangers.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(address = text(headers, ADDRESS_HEADER), "refused a node of another cluster");
+        let refused = counts.strangers.fetch_add(1, Ordering::Relaxed) + 1;
+        let address = text(headers, ADDRESS_HEADER).unwrap_or_default();
+        if counts.told.is_time(address, Instant::now()) {
+            tracing::warn!(address, refused, "refused a node of another cluster");
+        }
         return Err((StatusCode::FORBIDDEN, "This node belongs to another cluster"));
     }
     let Some(address) = from else {
@@ -70,20 +91,26 @@ pub(crate) fn answer(
         {
             tokio::spawn(link::keep(Arc::clone(&driver), outbox, address.clone()));
         }
-        if let Err(error) = receive(&driver, from, TokioIo::new(upgraded)).await {
+        if let Err(error) = receive(&driver, from, wire, TokioIo::new(upgraded)).await {
             tracing::debug!(peer = %address, %error, "link in lost");
         }
         counts.links.fetch_sub(1, Ordering::Relaxed);
     });
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
+    let name = HeaderValue::from_str(&wire.name()).expect("the name is visible ASCII");
+    response.headers_mut().insert(UPGRADE, name);
     Ok(response)
 }
 
 /// Takes messages in until the link ends.
-async fn receive(driver: &Driver, from: NodeId, mut io: TokioIo<hyper::upgrade::Upgraded>) -> io::Result<()> {
-    let (mut frames, mut arrived, mut batch) = (Frames::new(), BytesMut::with_capacity(32 << 10), Vec::new());
+async fn receive(
+    driver: &Driver,
+    from: NodeId,
+    wire: Wire,
+    mut io: TokioIo<hyper::upgrade::Upgraded>,
+) -> io::Result<()> {
+    let (mut frames, mut arrived, mut batch) = (Frames::new(wire), BytesMut::with_capacity(32 << 10), Vec::new());
     loop {
         while let Some(envelope) = frames.take(&mut arrived)? {
             if envelope.from != from {

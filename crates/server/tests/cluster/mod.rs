@@ -57,11 +57,16 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 
 /// A port that nobody listens on, below the range from which the system takes ports of outgoing connections.
 pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of so many such ports in a row.
+pub fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = u16::try_from(std::process::id() % 1200).unwrap() * 10;
-    wait_for("a free port", || {
-        let port = 20_000 + (base + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+    wait_for("free ports", || {
+        let first = 20_000 + (base + NEXT.fetch_add(count, Ordering::Relaxed)) % 12_000;
+        (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(first)
     })
 }
 
@@ -75,10 +80,9 @@ pub struct Node {
 impl Node {
     fn start(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let log = format!("{}/node-{}.log", env!("CARGO_TARGET_TMPDIR"), self.address.replace(':', "-"));
         let mut command = precede();
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(File::create(log).unwrap());
+        command.stderr(File::create(self.log_path()).unwrap());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -99,6 +103,16 @@ impl Node {
     pub fn wait(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         wait_for("the process ends", || child.try_wait().unwrap())
+    }
+
+    /// What it has logged since it was started last.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap()
+    }
+
+    /// Where it logs to, since it was started last.
+    fn log_path(&self) -> String {
+        format!("{}/node-{}.log", env!("CARGO_TARGET_TMPDIR"), self.address.replace(':', "-"))
     }
 
     pub fn is_ready(&self) -> bool {
@@ -148,13 +162,13 @@ impl Cluster {
         Self { nodes }
     }
 
-    /// Starts one more node, which is told that these are the members.
+    /// Starts one more node, which is told that these are the members; nothing if there are none.
     pub fn add(&mut self, members: &[String], repl_factor: usize) -> usize {
         let address = format!("127.0.0.1:{}", free_port());
-        let members = if members.is_empty() { address.clone() } else { members.join(",") };
-        let factor = repl_factor.to_string();
-        let arguments = ["serve", "--address", &address, "--view", &members, "--repl-factor", &factor];
-        let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let (members, factor) = (members.join(","), repl_factor.to_string());
+        let told = ["serve", "--address", &address, "--view", &members, "--repl-factor", &factor];
+        let told = if members.is_empty() { &told[..3] } else { &told[..] };
+        let arguments = told.iter().map(|text| (*text).to_owned()).collect();
         let mut node = Node { address, arguments, child: None };
         node.start();
         self.nodes.push(node);
@@ -204,8 +218,18 @@ impl Cluster {
 
     /// Asks a node to end; returns how it did.
     pub fn terminate(&mut self, node: usize) -> ExitStatus {
-        self.nodes[node].signal(Signal::SIGTERM);
+        self.ask_to_end(node);
         self.nodes[node].wait()
+    }
+
+    /// Asks a node to end, and does not wait.
+    pub fn ask_to_end(&self, node: usize) {
+        self.nodes[node].signal(Signal::SIGTERM);
+    }
+
+    /// What a node has logged since it was started last.
+    pub fn log(&self, node: usize) -> String {
+        self.nodes[node].log()
     }
 
     /// Stops a node where it stands.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use precede_checker::{Action, Operation, Outcome};
+use precede_checker::{Action, Operation};
 use tokio::task::JoinSet;
 
 use crate::MACHINE;
@@ -21,6 +21,8 @@ const SESSIONS: usize = 8;
 const KEYS: usize = 20;
 /// How many operations there are at most between any two things that are done to a node.
 const OPERATIONS: usize = 600;
+/// A write that is on one replica alone may be gone with it.
+const COPIES: usize = 2;
 /// No node is avoided.
 const NOBODY: usize = usize::MAX;
 
@@ -49,7 +51,7 @@ async fn run(mut nodes: Nodes) {
     nodes.hold(&context).await;
     let entries = std::mem::take(&mut load.lock().entries);
     let keys: BTreeSet<String> = entries.iter().map(|entry| entry.operation.key.clone()).collect();
-    let finals = finals::read(&nodes, &keys).await;
+    let finals = finals::read(&nodes.view, &nodes.raw, &keys).await;
     nodes.all_ready().await;
     record::judge(&entries, &crashes, &finals);
 }
@@ -195,7 +197,7 @@ impl Load {
     }
 
     fn record(&self, session: usize, wish: Wish, start: u64, answer: Result<Answer, Silence>) {
-        let outcome = outcome(&wish, &answer);
+        let outcome = record::outcome(&wish.action, &wish.key, &answer, COPIES);
         let answer = answer.ok();
         let mut state = self.lock();
         let position = state.entries.len();
@@ -211,25 +213,5 @@ impl Load {
             version: answer.as_ref().and_then(Answer::version),
             may_be_repeated: answer.as_ref().is_some_and(Answer::may_be_repeated),
         });
-    }
-}
-
-/// What a session learns from an answer, or from none.
-fn outcome(wish: &Wish, answer: &Result<Answer, Silence>) -> Outcome {
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(Silence::Unsent(_)) => return Outcome::Failed,
-        Err(Silence::Unknown(_)) => return Outcome::Unknown,
-    };
-    match (&wish.action, answer.status) {
-        (Action::Get, 200) => Outcome::Read { value: Some(answer.value()) },
-        (Action::Get, 404) => Outcome::Read { value: None },
-        (Action::Delete, 404) => Outcome::NotFound,
-        // On one replica alone: should that die, the write may be gone.
-        (Action::Put { .. } | Action::Delete, 200..=202) if answer.acks() < 2 => Outcome::Unknown,
-        (Action::Put { .. }, 200..=202) | (Action::Delete, 200 | 202) => Outcome::Written,
-        (_, 503) => Outcome::Failed,
-        (_, 504) => Outcome::Unknown,
-        (action, _) => panic!("{action:?} of {} was answered with {}", wish.key, answer.describe()),
     }
 }

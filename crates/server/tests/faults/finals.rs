@@ -1,11 +1,13 @@
-//! Reads of every replica when all faults are over.
+//! Reads of every replica: what all of them show, and what they hold when all faults are over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use precede_client::View;
 use tokio::time::{Instant, sleep};
 
-use crate::nodes::Nodes;
+use crate::raw::Raw;
+use crate::until::until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -21,13 +23,13 @@ pub(crate) struct Final {
 
 /// Reads all keys from all their replicas until those agree. If they do not in good time, what they hold then is
 /// returned: it is for the judge to say so.
-pub(crate) async fn read(nodes: &Nodes, keys: &BTreeSet<String>) -> Vec<Final> {
+pub(crate) async fn read(view: &View, raw: &Raw, keys: &BTreeSet<String>) -> Vec<Final> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let finals = look(nodes, keys).await;
+        let finals = look(view, raw, keys).await;
         let is_late = Instant::now() > deadline;
         if let Ok(finals) = &finals
-            && (is_late || agree(finals) && counts_agree(nodes).await)
+            && (is_late || agree(finals) && counts_agree(view, raw).await)
         {
             return finals.clone();
         }
@@ -36,19 +38,19 @@ pub(crate) async fn read(nodes: &Nodes, keys: &BTreeSet<String>) -> Vec<Final> {
     }
 }
 
-async fn look(nodes: &Nodes, keys: &BTreeSet<String>) -> Result<Vec<Final>, String> {
+async fn look(view: &View, raw: &Raw, keys: &BTreeSet<String>) -> Result<Vec<Final>, String> {
     let mut finals = Vec::new();
     for key in keys {
-        let shard = nodes.view.shard_of(key).expect("every key has a shard");
+        let shard = view.shard_of(key).expect("every key has a shard");
         for replica in &shard.replicas {
-            finals.push(read_one(nodes, replica.as_str(), key).await?);
+            finals.push(read_one(raw, replica.as_str(), key).await?);
         }
     }
     Ok(finals)
 }
 
-async fn read_one(nodes: &Nodes, replica: &str, key: &str) -> Result<Final, String> {
-    let answer = nodes.raw.get(replica, key, "").await.map_err(|silence| silence.to_string())?;
+async fn read_one(raw: &Raw, replica: &str, key: &str) -> Result<Final, String> {
+    let answer = raw.get(replica, key, "").await.map_err(|silence| silence.to_string())?;
     let value = match answer.status {
         200 if answer.served_by() == replica => Some(answer.value()),
         404 if answer.served_by() == replica => None,
@@ -63,15 +65,36 @@ fn agree(finals: &[Final]) -> bool {
 }
 
 /// Whether the replicas of each shard count the same number of keys.
-async fn counts_agree(nodes: &Nodes) -> bool {
-    for shard in &nodes.view.shards {
+async fn counts_agree(view: &View, raw: &Raw) -> bool {
+    for shard in &view.shards {
         let mut counts = BTreeSet::new();
         for replica in &shard.replicas {
-            counts.insert(nodes.raw.key_count(replica.as_str()).await);
+            counts.insert(raw.key_count(replica.as_str()).await);
         }
         if counts.len() != 1 || counts.contains(&None) {
             return false;
         }
     }
     true
+}
+
+/// Waits until every replica itself shows all that a context names, so that any single one may die without a loss.
+pub(crate) async fn shown(view: &View, raw: &Raw, context: &str) {
+    for shard in &view.shards {
+        let key = key_of(view, shard.id, "hold");
+        for replica in &shard.replicas {
+            let replica = replica.as_str();
+            until(&format!("{replica} shows what clients have seen"), async || {
+                let answer = raw.get(replica, &key, context).await.ok()?;
+                (matches!(answer.status, 200 | 404) && answer.served_by() == replica).then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+/// A key that belongs to a shard.
+pub(crate) fn key_of(view: &View, shard: u32, name: &str) -> String {
+    let mut keys = (0..).map(|number: u32| format!("{name}-{number}"));
+    keys.find(|key| view.shard_of(key).is_some_and(|owner| owner.id == shard)).expect("every shard owns keys")
 }

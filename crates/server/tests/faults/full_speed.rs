@@ -35,7 +35,7 @@ async fn a_healthy_cluster_at_full_speed_is_causal() {
     }
     let entries = std::mem::take(&mut board.lock().entries);
     let keys: BTreeSet<String> = entries.iter().map(|entry| entry.operation.key.clone()).collect();
-    let finals = finals::read(&nodes, &keys).await;
+    let finals = finals::read(&nodes.view, &nodes.raw, &keys).await;
     nodes.all_ready().await;
     record::judge(&entries, &[], &finals);
 }

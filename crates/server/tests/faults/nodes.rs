@@ -6,6 +6,7 @@ use std::time::Duration;
 use precede_client::{Client, View};
 
 use crate::cluster::Cluster;
+use crate::finals;
 use crate::raw::Raw;
 use crate::until::until;
 
@@ -62,22 +63,11 @@ impl Nodes {
 
     /// Waits until every node itself shows all that a context names, so that any single one may die without a loss.
     pub(crate) async fn hold(&self, context: &str) {
-        for shard in &self.view.shards {
-            let key = self.key_of(shard.id, "hold");
-            for replica in &shard.replicas {
-                let replica = replica.as_str();
-                until(&format!("{replica} shows what clients have seen"), async || {
-                    let answer = self.raw.get(replica, &key, context).await.ok()?;
-                    (matches!(answer.status, 200 | 404) && answer.served_by() == replica).then_some(())
-                })
-                .await;
-            }
-        }
+        finals::shown(&self.view, &self.raw, context).await;
     }
 
     /// A key that belongs to a shard.
     pub(crate) fn key_of(&self, shard: u32, name: &str) -> String {
-        let mut keys = (0..).map(|number: u32| format!("{name}-{number}"));
-        keys.find(|key| self.view.shard_of(key).is_some_and(|owner| owner.id == shard)).expect("every shard owns keys")
+        finals::key_of(&self.view, shard, name)
     }
 }

@@ -57,7 +57,12 @@ impl Raw {
 
     /// Whether a node says that clients should be sent to it.
     pub(crate) async fn is_ready(&self, node: &str) -> bool {
-        self.send(node, Method::GET, "/readyz", "", String::new()).await.is_ok_and(|answer| answer.status == 200)
+        self.readiness(node).await.is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// The same, with its reasons.
+    pub(crate) async fn readiness(&self, node: &str) -> Result<Answer, Silence> {
+        self.send(node, Method::GET, "/readyz", "", String::new()).await
     }
 
     /// How many keys a node holds, if it says so.
@@ -128,13 +133,19 @@ impl Answer {
         serde_json::from_slice(&self.body).expect("all values are JSON strings")
     }
 
+    /// Why the request was refused.
+    pub(crate) fn reason(&self) -> String {
+        self.header("precede-reason").unwrap_or_default()
+    }
+
     /// The answer, for messages.
     pub(crate) fn describe(&self) -> String {
-        let reason = self.header("precede-reason").unwrap_or_default();
+        let reason = self.reason();
         format!("{} from {}: {} {reason}", self.status, self.served_by(), String::from_utf8_lossy(&self.body))
     }
 
-    fn header(&self, name: &str) -> Option<String> {
+    /// A header.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         Some(self.headers.get(name)?.to_str().expect("headers are visible ASCII").to_owned())
     }
 }

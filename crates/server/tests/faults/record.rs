@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use precede_checker::{Action, FinalRead, History, Operation, Outcome};
 
 use crate::finals::Final;
+use crate::raw::{Answer, Silence};
 
 /// One operation, with what the judge is not told.
 #[derive(Debug, Clone)]
@@ -49,6 +50,25 @@ pub(crate) fn judge(entries: &[Entry], crashes: &[Crash], finals: &[Final]) {
     let report = precede_checker::check(&history);
     println!("{report}; {}", outcomes(entries));
     assert!(report.is_clean(), "{report}");
+}
+
+/// What a session learns from an answer, or from none. A write on fewer replicas than `copies` may yet be lost.
+pub(crate) fn outcome(action: &Action, key: &str, answer: &Result<Answer, Silence>, copies: usize) -> Outcome {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(Silence::Unsent(_)) => return Outcome::Failed,
+        Err(Silence::Unknown(_)) => return Outcome::Unknown,
+    };
+    match (action, answer.status) {
+        (Action::Get, 200) => Outcome::Read { value: Some(answer.value()) },
+        (Action::Get, 404) => Outcome::Read { value: None },
+        (Action::Delete, 404) => Outcome::NotFound,
+        (Action::Put { .. } | Action::Delete, 200..=202) if answer.acks() < copies => Outcome::Unknown,
+        (Action::Put { .. }, 200..=202) | (Action::Delete, 200 | 202) => Outcome::Written,
+        (_, 503) => Outcome::Failed,
+        (_, 504) => Outcome::Unknown,
+        (action, _) => panic!("{action:?} of {key} was answered with {}", answer.describe()),
+    }
 }
 
 /// How many operations ended how.

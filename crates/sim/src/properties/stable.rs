@@ -22,3 +22,17 @@ pub fn check(oracle: &Oracle, keys: &[usize], stable: Timestamp, replicas: &[Hol
     }
     Ok(())
 }
+
+/// Judges the `stable` of an answer: nothing may be left out of a context that the cluster has not reached, or every replica would
+/// have to wait for a time that may not come while another is dead (design 5.2, 5.3). `reached`: the greatest that any node has
+/// known, or any client has brought along.
+///
+/// # Errors
+/// Shows both.
+pub fn issued(stable: Timestamp, reached: Timestamp) -> Result<(), String> {
+    if stable <= reached {
+        Ok(())
+    } else {
+        Err(format!("a context's stable is {stable}, the cluster has reached {reached}"))
+    }
+}

@@ -1,6 +1,8 @@
 //! Answers: what they say is judged, recorded, and carried on by the session that asked.
 
 use precede_checker::Outcome as Learnt;
+use precede_core::causality::hlc::Timestamp;
+use precede_core::node::Node;
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply};
 
 use crate::mix::Mix;
@@ -8,7 +10,7 @@ use crate::oracle::{Fate, Sighting};
 use crate::past::{Past, WriteIx};
 use crate::properties::causal::Shown;
 use crate::properties::live::Must;
-use crate::properties::{bounded, causal, durable, empty_window, live, present};
+use crate::properties::{bounded, causal, durable, empty_window, live, present, stable};
 use crate::trace::letter;
 use crate::violation::Rule;
 use crate::workload::{Kept, keep};
@@ -45,6 +47,9 @@ impl World {
         self.judge(Rule::Causal, causal::context(&pending.request.context, &reply.context), about);
         self.check_forged(id, &pending.request.context, &reply.outcome);
         self.judge(Rule::Bounded, bounded::context(reply.context.entries.len()), about);
+        let known = self.machines.iter().filter_map(|machine| machine.node.as_ref()).map(Node::stable);
+        self.stable_reached = known.fold(self.stable_reached, Timestamp::max);
+        self.judge(Rule::Sound, stable::issued(reply.context.stable, self.stable_reached), about);
         if pending.purpose == (Purpose::Probe { last: true }) && !self.clock_lost {
             self.judge(Rule::EmptyWindow, empty_window::context(&reply.context), about);
         }

@@ -33,6 +33,7 @@ impl World {
         }
         if !self.mix.has_crashes() {
             self.check_stable();
+            self.check_stable_in_change();
         }
         self.check_spread();
         let may_crash = !self.crash_planned && self.now + 2 * SECOND < self.heal_at && self.now > 2 * SECOND;
@@ -42,6 +43,9 @@ impl World {
     }
 
     fn inspect(&mut self, at: usize) {
+        if self.is_stray(at) {
+            return;
+        }
         let machine = &self.machines[at];
         let Some(node) = machine.node.as_ref() else { return };
         let report = node.report(machine.clock.read(self.now));
@@ -70,20 +74,39 @@ impl World {
     }
 
     fn check_stable(&mut self) {
-        let said = self.machines.iter().filter_map(|machine| {
-            let node = machine.node.as_ref()?;
-            Some(node.report(machine.clock.read(self.now)).stable)
+        let inside = |at: &usize| !self.is_stray(*at);
+        let said = (0..self.machines.len()).filter(inside).filter_map(|at| {
+            let machine = &self.machines[at];
+            Some(machine.node.as_ref()?.report(machine.clock.read(self.now)).stable)
         });
         let greatest = said.max().unwrap_or_default();
         let view = self.view_now();
-        let mut nodes = self.machines.iter().filter_map(|machine| machine.node.as_ref());
-        if !nodes.all(|node| node.view().id == view.id && node.is_settled()) {
+        if !self.insiders().all(|node| node.view().id == view.id && node.is_settled()) {
             return;
         }
         let shard = view.shards()[self.samples % view.shards().len()].id;
         let replicas: Vec<Holding> = self.holdings(&view, shard).into_iter().map(|(_, holding)| holding).collect();
         let judgement = stable::check(&self.oracle, &self.oracle.keys_of(&view, shard), greatest, &replicas);
         self.judge(Rule::Sound, judgement, || format!("shard {}", shard.0));
+    }
+
+    /// While a former view is not settled nothing is stable that any legacy of it lacks (6.4).
+    fn check_stable_in_change(&mut self) {
+        let view = self.view_now();
+        let said = (0..self.machines.len()).filter(|at| !self.is_stray(*at)).filter_map(|at| {
+            let machine = &self.machines[at];
+            let node = machine.node.as_ref().filter(|node| node.view().id == view.id && !node.is_settled())?;
+            Some(node.report(machine.clock.read(self.now)).stable)
+        });
+        let Some(greatest) = said.max() else { return };
+        for (at, table) in self.tables().into_iter().filter(|(_, table)| table.view.id != view.id) {
+            let is_legacy = self.machines[at].node.as_ref().is_some_and(|node| node.view().id == view.id);
+            if is_legacy {
+                let keys = self.oracle.keys_of(&table.view, table.shard);
+                let judgement = stable::check(&self.oracle, &keys, greatest, &[Holding::of(&table)]);
+                self.judge(Rule::Sound, judgement, || format!("the legacy of {}", letter(at)));
+            }
+        }
     }
 
     /// Whether every node is up and recovered and every replica reflects every write that is not lost.
@@ -95,7 +118,8 @@ impl World {
                 node.view().id == view.id && node.is_settled() && (report.recovered || report.spare)
             })
         };
-        if !self.machines.iter().all(well) {
+        let outside = |at: usize| self.is_outside(at);
+        if !self.machines.iter().enumerate().all(|(at, machine)| well(machine) || outside(at)) {
             return false;
         }
         view.shards().iter().all(|shard| {
@@ -143,6 +167,9 @@ impl World {
     }
 
     fn check_rest(&mut self, at: usize) {
+        if self.is_outside(at) {
+            return;
+        }
         let machine = &self.machines[at];
         let Some(report) = machine.node.as_ref().map(|node: &Node| node.report(machine.clock.read(self.now))) else {
             // One whose clock was set back below its former life ends as often as it is started again.

@@ -11,6 +11,7 @@ mod learn;
 mod nodes;
 mod probes;
 mod requests;
+mod strays;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -163,6 +164,8 @@ pub struct World {
     on_two: BTreeSet<WriteIx>,
     /// How often a node has lost what it held.
     losses: u64,
+    /// The greatest stable timestamp that any node has known, or any client has brought along.
+    stable_reached: Timestamp,
     /// Nodes began a life in their first view although the cluster was in a later one, which none of them could know.
     stale_start: bool,
     /// When the last view change was asked for.
@@ -234,6 +237,7 @@ impl World {
             known_then: BTreeMap::new(),
             on_two: BTreeSet::new(),
             losses: 0,
+            stable_reached: Timestamp::ZERO,
             stale_start: false,
             changed_at: 0,
             samples: 0,
@@ -298,6 +302,7 @@ impl World {
             Event::Enact(fault) => self.enact_late(fault),
             Event::ComeBack(node) => self.boot(node, None),
             Event::CrashSingle(node) => self.crash_single(node),
+            Event::WriteAstray(node) => self.write_astray(node),
             Event::Sample => self.sample(),
             Event::Heal => self.heal(),
             Event::Probe { last } => self.probe(last),

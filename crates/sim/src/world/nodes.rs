@@ -17,6 +17,7 @@ use crate::machine::Waiting;
 use crate::queue::Event;
 use crate::trace::{letter, sketch};
 use crate::violation::Rule;
+use crate::world::strays::STRAY_REQUESTS;
 use crate::world::{MILLISECOND, SECOND, World};
 
 /// The drift that clusters allow clients: no mix sets clocks back by more, but for one.
@@ -34,13 +35,15 @@ impl World {
         machine.life = None;
         machine.clock = machine.clock.restarted(self.now, offset, drift, skew_ms);
         self.skew_ms_high = self.skew_ms_high.max(machine.clock.skew_ms);
-        let mut config = Config::new(machine.address.clone(), self.shape.view.clone(), seed);
+        let view = self.environment(at);
+        let mut config = Config::new(self.machines[at].address.clone(), view, seed);
         if let Some(bytes) = self.shape.window_bytes_max {
             config.window_bytes_max = bytes;
         }
         if let Some(entries) = self.shape.sync_chunk_entries {
             config.sync_chunk_entries = entries;
         }
+        let machine = &mut self.machines[at];
         machine.node = Some(Node::new(config, machine.clock.read(self.now)));
         machine.wakes_at = Some(self.now);
         machine.generation += 1;
@@ -144,6 +147,7 @@ impl World {
     fn carry_out(&mut self, at: usize, effect: Effect) {
         match effect {
             Effect::Send { to, envelope } => self.send(at, to, &envelope),
+            Effect::Reply { id, .. } if id.0 >= STRAY_REQUESTS => {}
             Effect::Reply { id, reply } => {
                 self.digest_reply(at, id.0, &reply);
                 self.answer(at, id.0, *reply, false);
@@ -158,6 +162,9 @@ impl World {
         let bytes = codec::encode(envelope);
         self.digest_bytes(at, 1, &bytes);
         let Some(&to) = self.index.get(&to) else {
+            if self.machines[at].strayed {
+                return;
+            }
             self.object(Rule::Sound, format!("{} sends to {to:?}, which is nobody", letter(at)));
             return;
         };
@@ -193,7 +200,10 @@ impl World {
             NodeEvent::BadMessage { node, what } => {
                 self.object(Rule::Sound, format!("{} got a bad message of {node:?}: {what}", letter(at)));
             }
-            NodeEvent::StrangerRefused(node) => {
+            // What was sent under another name may come late.
+            NodeEvent::StrangerRefused { node, .. }
+                if [Some(&at), self.index.get(node)].into_iter().flatten().any(|at| self.machines[*at].strayed) => {}
+            NodeEvent::StrangerRefused { node, .. } => {
                 self.object(Rule::Sound, format!("{} takes {node:?} for a stranger", letter(at)));
             }
             // Where a life began below a former one, that one is the later.
@@ -246,6 +256,10 @@ impl World {
     /// A life begins. It must start above the former lives of its address, unless nobody in its shard remembers them and its
     /// clock lies behind theirs: then what names those is not to be satisfied ever.
     fn begin_life(&mut self, at: usize, life: Life, how: Met) {
+        if self.is_stray(at) {
+            self.machines[at].starts.push(life.start);
+            return;
+        }
         let skew_ms = self.machines[at].clock.skew_ms;
         let nobody = self.machines.iter().all(|machine| machine.life.is_none());
         let machine = &mut self.machines[at];

@@ -26,8 +26,9 @@ impl World {
         if self.trace.is_on() {
             self.trace_request(id, &pending);
         }
-        if self.machines[at].node.is_none() {
-            if pending.must != Must::Not && !self.clock_lost && !self.stale_start {
+        let is_stray = self.is_stray(at);
+        if self.machines[at].node.is_none() || is_stray {
+            if !is_stray && pending.must != Must::Not && !self.clock_lost && !self.stale_start {
                 self.object(Rule::Live, format!("#{id} must succeed, and {} is down", letter(at)));
             }
             self.forgo(&pending, Learnt::Failed);
@@ -41,6 +42,7 @@ impl World {
         }
         self.queue.push(pending.due, Event::Overdue { request: id });
         self.note_known(id, &pending);
+        self.stable_reached = self.stable_reached.max(pending.request.context.stable);
         self.pending.insert(id, pending);
         if self.machines[at].paused {
             self.machines[at].keep(Waiting::Request(id));

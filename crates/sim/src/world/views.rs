@@ -30,17 +30,16 @@ pub(super) struct Table {
 impl World {
     /// The greatest view that any process is in.
     pub(super) fn view_now(&self) -> View {
-        let views = self.machines.iter().filter_map(|machine| machine.node.as_ref()).map(Node::view);
-        views.max_by_key(|view| view.id).unwrap_or(&self.shape.view).clone()
+        self.insiders().map(Node::view).max_by_key(|view| view.id).unwrap_or(&self.shape.view).clone()
     }
 
     /// All tables of all processes, legacies included.
     pub(super) fn tables(&self) -> Vec<(usize, TableReport)> {
-        let of = |(at, machine): (usize, &crate::machine::Machine)| {
-            let tables = machine.node.as_ref().map(Node::tables).unwrap_or_default();
+        let of = |at: usize| {
+            let tables = self.machines[at].node.as_ref().map(Node::tables).unwrap_or_default();
             tables.into_iter().map(move |table| (at, table)).collect::<Vec<_>>()
         };
-        self.machines.iter().enumerate().flat_map(of).collect()
+        (0..self.machines.len()).filter(|at| !self.is_stray(*at)).flat_map(of).collect()
     }
 
     /// Who holds what, for the question whether something is lost.
@@ -111,6 +110,9 @@ impl World {
 
     /// A client asks a node for another view.
     pub(super) fn ask_change(&mut self, by: usize, draw: u64) {
+        if self.is_stray(by) {
+            return;
+        }
         let mut dice = Dice::new(draw);
         let view = self.view_now();
         let Some((members, repl_factor)) = self.draw_members(&view, &mut dice) else { return };

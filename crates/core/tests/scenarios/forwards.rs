@@ -1,0 +1,36 @@
+//! Writes on their way to a replica.
+
+use precede_core::causality::context::Context;
+use precede_core::input::Input;
+use precede_core::wire::message::Message;
+use precede_core::wire::request::Outcome;
+
+use crate::lab::Lab;
+
+/// 7.1: a forwarded write is meant for one life of its receiver. The next one, whose clock may not have passed the write's bound,
+/// cannot know that the one before has taken it, and that it was deleted since.
+#[test]
+fn a_forwarded_write_that_comes_twice_is_not_taken_by_a_later_life() {
+    let mut lab = Lab::new(4, 2);
+    // The router's wall clock is ahead of the others, whose own will not pass the bound for minutes.
+    lab.skew(2, 200_000);
+    let key = lab.key_of(0, "k");
+    let written = lab.put(2, &key, "once", &Context::default());
+    let is_write = |body: &Message| matches!(body, Message::Forward(forward) if forward.not_after.is_some());
+    let (_, to, copy) =
+        lab.sent.iter().find(|(from, _, envelope)| *from == 2 && is_write(&envelope.body)).unwrap().clone();
+    let Message::Forward(forward) = &copy.body else { unreachable!("it was chosen so") };
+    let bound = forward.not_after.unwrap();
+    lab.delete(2, &key, &written.context);
+    lab.run(50);
+    lab.crash(to);
+    lab.start(to);
+    lab.run(200);
+    let report = lab.node(to).report(lab.now());
+    assert!(report.recovered && report.clock < bound, "the bound alone does not keep it out");
+    lab.step(to, Input::Message(Box::new(copy)));
+    lab.run(500);
+    for at in 0..4 {
+        assert_eq!(lab.get(at, &key, &Context::default()).outcome, Outcome::Absent, "at {at}");
+    }
+}

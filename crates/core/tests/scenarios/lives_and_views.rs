@@ -1,0 +1,136 @@
+//! Lives that begin while a view is under way, and contexts of views that a node has not heard of.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use precede_core::causality::context::Context;
+use precede_core::input::{Input, RequestId};
+use precede_core::wire::message::Message;
+use precede_core::wire::request::{Action, Outcome, Refusal, Reply, Request};
+
+use crate::changes::{DEADLINE, begin, changed, epochs};
+use crate::lab::{Lab, value};
+
+/// A change from two shards of two to three; its coordinator has heard node 1, and waits for node 5. Then 1 starts again, and
+/// recovers in the view that is about to end.
+fn restart_before_the_view(lab: &mut Lab, coordinator: usize) -> u64 {
+    lab.now_ms += 150_000;
+    lab.run(1000);
+    lab.lose = Some(Box::new(|_, to, body| to == 5 && matches!(body, Message::Prepare { .. })));
+    let id = begin(lab, coordinator, &[0, 1, 2, 3, 4, 5], 2);
+    lab.deliver();
+    lab.run(20);
+    lab.crash(1);
+    lab.run(20);
+    lab.start(1);
+    lab.run(250);
+    assert!(lab.node(1).report(lab.now()).recovered, "1 has recovered under the first view");
+    assert!(epochs(lab).iter().all(|epoch| *epoch == Some(0)), "nobody has the second one");
+    id
+}
+
+/// 11.2, 11.4: what a replica holds it hands over, whatever life of it the view names.
+#[test]
+fn a_life_that_began_after_the_lease_hands_over_too() {
+    let mut lab = Lab::with_spares(4, 2, 2);
+    let id = restart_before_the_view(&mut lab, 4);
+    let key = lab.key_of(0, "k");
+    let written = lab.put(0, &key, "\"v\"", &Context::default());
+    assert_eq!(written.acks, 2);
+    lab.lose = Some(Box::new(|_, _, body| matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some())));
+    while epochs(&lab)[1] != Some(1) {
+        lab.run(5);
+    }
+    lab.crash(0);
+    lab.lose = None;
+    lab.run(500);
+    lab.start(0);
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    for at in 0..6 {
+        assert_eq!(value(&lab.get(at, &key, &written.context)).as_deref(), Some("\"v\""), "at {at}");
+    }
+}
+
+/// 5.3, 11.5: the contexts of such a life stay valid too.
+#[test]
+fn contexts_of_a_life_that_began_after_the_lease_stay_valid() {
+    let mut lab = Lab::with_spares(4, 2, 2);
+    let id = restart_before_the_view(&mut lab, 0);
+    let key = lab.key_of(0, "k");
+    let written = lab.put(1, &key, "\"v\"", &Context::default());
+    assert_eq!(written.version.unwrap().origin.node, lab.addresses[1].node_id());
+    lab.lose = None;
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.run(500);
+    for at in 0..6 {
+        assert_eq!(value(&lab.get(at, &key, &written.context)).as_deref(), Some("\"v\""), "at {at}");
+    }
+}
+
+fn is_lost(reply: &Reply) -> bool {
+    reply.outcome == Outcome::Refused(Refusal::ViewLost)
+}
+
+/// 5.4: a node that is cut off may not say of a view that nobody knows it.
+#[test]
+fn who_is_cut_off_does_not_call_a_context_lost() {
+    let mut lab = Lab::with_spares(4, 2, 0);
+    for at in 0..3 {
+        lab.cut(at, 3);
+    }
+    let id = begin(&mut lab, 0, &[0, 1, 2], 2);
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    let written = lab.put(0, "k", "\"v\"", &Context::default());
+    for key in ["k", "a", "b", "c", "d"] {
+        assert!(!is_lost(&lab.get(3, key, &written.context)), "{key}");
+    }
+}
+
+/// 5.4: nor may one that the view is still on its way to, however little the client wants to wait.
+#[test]
+fn who_has_not_heard_of_a_view_yet_does_not_call_a_context_lost() {
+    let mut lab = Lab::with_spares(4, 2, 0);
+    lab.run(500);
+    lab.lose = Some(Box::new(|_, to, body| to == 3 && matches!(body, Message::Views(_))));
+    begin(&mut lab, 0, &[0, 1, 2, 3], 3);
+    lab.deliver();
+    lab.run(20);
+    let written = lab.put(0, "k", "\"v\"", &Context::default());
+    assert_eq!(epochs(&lab), [Some(1), Some(1), Some(1), Some(0)]);
+    for (at, key) in ["k", "a", "b", "c", "d"].into_iter().enumerate() {
+        let action = Action::Get { key: Bytes::from_static(key.as_bytes()) };
+        let (wait, deadline) = (Some(Duration::ZERO), Duration::from_secs(3));
+        let request = Request { action, context: written.context.clone(), wait, concern: None, deadline };
+        let id = 9000 + at as u64;
+        lab.step(3, Input::Request { id: RequestId(id), request });
+        assert!(!is_lost(&lab.answer(id, DEADLINE)), "{key}");
+    }
+}
+
+/// 5.3: what is left out of a context lies at or below the cluster's stable timestamp, also if it is of a settled view: else
+/// every replica would have to wait for a time that may not come while another is dead.
+#[test]
+fn an_entry_of_a_settled_view_stays_until_it_is_stable() {
+    let mut lab = Lab::with_spares(4, 2, 1);
+    lab.now_ms += 150_000;
+    lab.run(1000);
+    let (late, other) = (lab.key_of(0, "x"), lab.key_of(2, "y"));
+    lab.put(2, &other, "\"y\"", &Context::default());
+    lab.run(500);
+    // 4 joins the first shard, and 0 hears of it late. Of the other shard one replica dies.
+    lab.lose = Some(Box::new(|_, to, body| to == 0 && matches!(body, Message::Views(_))));
+    let id = begin(&mut lab, 1, &[0, 1, 2, 3, 4], 2);
+    lab.deliver();
+    lab.run(400);
+    lab.crash(3);
+    lab.run(300);
+    let written = lab.put(0, &late, "\"x\"", &Context::default());
+    lab.lose = None;
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.run(2000);
+    let read = lab.get(1, &late, &written.context);
+    assert_eq!(value(&read).as_deref(), Some("\"x\""));
+    for at in [1, 2] {
+        assert_eq!(value(&lab.get(at, &other, &read.context)).as_deref(), Some("\"y\""), "at {at}");
+    }
+}

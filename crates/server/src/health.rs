@@ -1,0 +1,57 @@
+//! `precede health`: asks a node how it is, and says so by the exit code, for containers and scripts that have no other
+//! program at hand.
+//!
+//! Exit codes: 0 it is well, 1 it answers that it is not ready, 3 it does not answer.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::cli::HealthArgs;
+
+const EXIT_NOT_READY: u8 = 1;
+const EXIT_SILENT: u8 = 3;
+/// Bytes of an answer that are read at most.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
+
+/// Runs `precede health`.
+pub(crate) async fn command(args: &HealthArgs) -> ExitCode {
+    let node = args.node.clone().unwrap_or_else(|| format!("127.0.0.1:{}", args.port));
+    let path = if args.alive { "/healthz" } else { "/readyz" };
+    match timeout(Duration::from_millis(args.timeout_ms), probe(&node, path)).await {
+        Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => {
+            println!("{}", body(&answer));
+            ExitCode::SUCCESS
+        }
+        Ok(Ok(answer)) => {
+            eprintln!("{}", body(&answer));
+            ExitCode::from(EXIT_NOT_READY)
+        }
+        Ok(Err(error)) => {
+            eprintln!("error: {node}: {error}");
+            ExitCode::from(EXIT_SILENT)
+        }
+        Err(_) => {
+            eprintln!("error: {node} did not answer within {} ms", args.timeout_ms);
+            ExitCode::from(EXIT_SILENT)
+        }
+    }
+}
+
+/// Asks a node one of the two questions about its health; returns its answer whole.
+pub(crate) async fn probe(node: &str, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(node).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+/// The body of an answer.
+pub(crate) fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
