@@ -45,7 +45,7 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::PrunedByFastest => &[Mix::Partitions],
         Planted::FormerLifeAccepted => &[Mix::Comebacks],
         Planted::OwnCoveredUnchecked => &[Mix::Comebacks],
-        Planted::AbsenceUntold => &[Mix::Comebacks],
+        Planted::AbsenceUntold => &[Mix::ViewLags],
         Planted::NotAfterIgnored => &[Mix::Loss],
         Planted::LateCopyApplied => &[Mix::Loss],
         Planted::RepeatConfirmed => &[Mix::Loss],
@@ -61,7 +61,7 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::AbsentAtOne => &[Mix::ViewLags],
         Planted::AbsenceNotHandedOver => &[Mix::ViewLags],
         Planted::FormerViewAccepted => &[Mix::Views],
-        Planted::FormerEntriesIgnored => &[Mix::ViewFaults],
+        Planted::FormerEntriesIgnored => &[Mix::ViewLags],
         Planted::LifeUnnamed => &[Mix::ViewFaults],
         Planted::LegacyPrunedByNew => &[Mix::Views],
     }
