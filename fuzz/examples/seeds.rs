@@ -21,7 +21,7 @@ use precede_core::table::value::Value;
 use precede_core::time::{Instant, Now, WallTime};
 use precede_core::wire::codec;
 use precede_core::wire::message::{Envelope, Message};
-use precede_core::wire::request::{Action, Outcome, Request, WriteConcern};
+use precede_core::wire::request::{Action, Outcome, Request, ViewChange, WriteConcern};
 use precede_fuzz::sealed;
 
 /// Three nodes, two of which share a shard, and what they have sent.
@@ -104,6 +104,7 @@ fn kind(message: &Message) -> String {
             Action::Put { .. } => "forward-put".to_owned(),
             Action::Delete { .. } => "forward-delete".to_owned(),
             Action::Count { .. } => "forward-count".to_owned(),
+            Action::ChangeView(_) => "forward-change".to_owned(),
         },
         Message::ForwardReply { reply, .. } => match &reply.outcome {
             Outcome::Found(_) => "reply-found".to_owned(),
@@ -111,6 +112,7 @@ fn kind(message: &Message) -> String {
             Outcome::Written { .. } => "reply-written".to_owned(),
             Outcome::Deleted { .. } => "reply-deleted".to_owned(),
             Outcome::Counted(_) => "reply-counted".to_owned(),
+            Outcome::Changed(_) => "reply-changed".to_owned(),
             Outcome::Refused(_) => "reply-refused".to_owned(),
         },
         Message::Hello { .. } => "hello".to_owned(),
@@ -120,6 +122,13 @@ fn kind(message: &Message) -> String {
         Message::SyncPull(_) => "sync-pull".to_owned(),
         Message::Swim(_) => "swim".to_owned(),
         Message::Superseded { .. } => "superseded".to_owned(),
+        Message::ViewAsk => "view-ask".to_owned(),
+        Message::Views(_) => "views".to_owned(),
+        Message::Prepare { .. } => "prepare".to_owned(),
+        Message::Prepared(_) => "prepared".to_owned(),
+        Message::Release { .. } => "release".to_owned(),
+        Message::Fetch { .. } => "fetch".to_owned(),
+        Message::Fetched(answer) => format!("fetched-{}", answer.entry.is_some()),
     }
 }
 
@@ -148,6 +157,14 @@ fn messages() -> BTreeMap<String, Bytes> {
     trio.nodes[at] = trio.start(address);
     for key in &keys {
         trio.ask(2, Action::Delete { key: key.clone() });
+        trio.ask(1, Action::Get { key: key.clone() });
+    }
+    trio.run(1000);
+    // The shards grow into each other: everybody hands something over. Keys are asked for before all is here.
+    let members = trio.view.members().map(|(_, address, _)| address.clone()).collect();
+    let change = ViewChange { members, repl_factor: 5, dry_run: false, force: false, expected_epoch: None };
+    trio.ask(0, Action::ChangeView(change));
+    for key in &keys {
         trio.ask(1, Action::Get { key: key.clone() });
     }
     trio.run(1000);
