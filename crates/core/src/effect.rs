@@ -1,8 +1,7 @@
 //! What a node wants done.
 
 use crate::event::Event;
-use crate::id::{Address, NodeId};
-use crate::input::RequestId;
+use crate::id::{Address, NodeId, RequestId};
 use crate::wire::message::Envelope;
 use crate::wire::request::Reply;
 

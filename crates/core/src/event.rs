@@ -2,6 +2,7 @@
 
 use crate::causality::hlc::Timestamp;
 use crate::id::{Life, NodeId, ViewId};
+use crate::recovery::Met;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,17 +98,4 @@ pub enum Event {
     },
     /// A later life of this address exists; this process ends.
     Superseded(Life),
-}
-
-/// How a node met its shard (design 10.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Met {
-    /// It heard a recovered replica.
-    RecoveredReplica,
-    /// All members of its view are here, and its shard is as new as itself.
-    FreshCluster,
-    /// It holds no shard: any member was heard, or nobody for `bootstrap_timeout`.
-    Spare,
-    /// After `bootstrap_timeout` a majority of its view was here, and nobody had anything.
-    Majority,
 }

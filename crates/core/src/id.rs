@@ -132,6 +132,26 @@ impl fmt::Debug for Origin {
     }
 }
 
+/// Names a request between the driver and the node. Chosen by the driver, unique among those not yet answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Whom to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A client of this node.
+    Client(RequestId),
+    /// A node that forwarded a client's request.
+    Router {
+        /// The node.
+        node: NodeId,
+        /// The id it chose.
+        id: u64,
+    },
+    /// This node itself, as the coordinator of a view change, counts the keys of a shard.
+    Count(ShardId),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,8 @@
 //! What can happen to a node.
 
-use crate::id::NodeId;
+use crate::id::{NodeId, RequestId};
 use crate::wire::message::Envelope;
 use crate::wire::request::Request;
-
-/// Names a request between the driver and the node. Chosen by the driver, unique among those not yet answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
 
 /// One input of [`crate::node::Node::step`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::event::Met;
 use crate::id::{NodeId, ShardId};
 use crate::placement::view::View;
 use crate::time::Instant;
+
+/// How a node met its shard (design 10.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// It heard a recovered replica.
+    RecoveredReplica,
+    /// All members of its view are here, and its shard is as new as itself.
+    FreshCluster,
+    /// It holds no shard: any member was heard, or nobody for `bootstrap_timeout`.
+    Spare,
+    /// After `bootstrap_timeout` a majority of its view was here, and nobody had anything.
+    Majority,
+}
 
 /// A node that has started and not yet met its shard.
 #[derive(Debug)]

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::causality::hlc::Timestamp;
-use crate::id::NodeId;
-use crate::request::pending::Source;
+use crate::id::{NodeId, Source};
 use crate::time::Instant;
 use crate::wire::message::Ack;
 use crate::wire::request::Reply;

@@ -3,28 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::causality::hlc::Timestamp;
-use crate::id::{NodeId, ShardId, ViewId};
-use crate::input::RequestId;
+use crate::id::{NodeId, Source, ViewId};
 use crate::replication::claims::Fetches;
 use crate::time::Instant;
 use crate::wire::message::WriteId;
 use crate::wire::request::{Refusal, Request};
-
-/// Whom to answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// A client of this node.
-    Client(RequestId),
-    /// A node that forwarded a client's request.
-    Router {
-        /// The node.
-        node: NodeId,
-        /// The id it chose.
-        id: u64,
-    },
-    /// This node itself, as the coordinator of a view change, counts the keys of a shard.
-    Count(ShardId),
-}
 
 /// A try at another node.
 #[derive(Debug, Clone, Copy)]

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
-use crate::id::{Address, NodeId, ShardId, ViewId};
+use crate::id::{Address, NodeId, ShardId, Source, ViewId};
 use crate::placement::view::View;
 use crate::placement::views::Views;
-use crate::request::pending::Source;
 use crate::time::Instant;
 use crate::view_change::plan::Size;
 use crate::wire::message::Prepared;

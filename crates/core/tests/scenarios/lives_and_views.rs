@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use precede_core::causality::context::Context;
-use precede_core::input::{Input, RequestId};
+use precede_core::id::RequestId;
+use precede_core::input::Input;
 use precede_core::wire::message::Message;
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply, Request};
 

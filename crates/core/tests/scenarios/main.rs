@@ -213,7 +213,7 @@ fn a_node_that_starts_is_not_set_forward_by_a_context() {
     ] {
         let deadline = std::time::Duration::from_secs(3);
         let request = Request { action, context: context.clone(), wait: None, concern: None, deadline };
-        lab.step(0, Input::Request { id: precede_core::input::RequestId(id), request });
+        lab.step(0, Input::Request { id: precede_core::id::RequestId(id), request });
     }
     lab.run(200);
     lab.heal();

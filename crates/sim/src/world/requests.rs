@@ -1,7 +1,8 @@
 //! Requests find their nodes, or nobody; clients wait, and give up.
 
 use precede_checker::Outcome as Learnt;
-use precede_core::input::{Input, RequestId};
+use precede_core::id::RequestId;
+use precede_core::input::Input;
 use precede_core::node::Node;
 use precede_core::wire::request::{Action, Outcome, Reply};
 
