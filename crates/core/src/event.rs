@@ -1,7 +1,7 @@
 //! What is worth a log line or a count. Events carry no keys and no values.
 
 use crate::causality::hlc::Timestamp;
-use crate::id::{Life, NodeId, ViewId};
+use crate::id::{Life, NodeId, ShardId, ViewId};
 use crate::recovery::Met;
 
 /// Something that happened.
@@ -21,6 +21,14 @@ pub enum Event {
     },
     /// All members of this shard had lost their memory; what only they held is gone (design 10.3).
     ShardMemoryLost,
+    /// Everybody of a former view's shard has answered, and nobody held all there was: what only those held who have started again
+    /// since, or were written off, is gone.
+    LegacyLost {
+        /// The view.
+        view: ViewId,
+        /// Its shard.
+        shard: ShardId,
+    },
     /// A sync from a peer began.
     SyncStarted {
         /// The source.

@@ -14,6 +14,11 @@ pub(crate) fn log(event: &Event, view: &View) {
         Event::ShardMemoryLost => {
             error!("all replicas of this shard had lost their memory: what only they held is gone");
         }
+        Event::LegacyLost { view, shard } => error!(
+            epoch = view.epoch,
+            shard = shard.0,
+            "nobody who is left held all of this shard of the former view: what only the others held is gone"
+        ),
         Event::SyncStarted { from, full } => info!(from = name(from), full, "sync started"),
         Event::SyncDone { from, entries, dropped } => info!(from = name(from), entries, dropped, "sync done"),
         Event::PeerUp(node) => info!(peer = name(node), "peer is up"),

@@ -26,13 +26,18 @@ impl Node {
         required.iter().all(|node| held.done.contains_key(node))
     }
 
-    /// Notes of which former views nothing more is to be had.
-    pub(super) fn note_complete(&mut self) {
+    /// Notes of which former views nothing more is to be had, and tells what nobody had any more.
+    pub(super) fn note_complete(&mut self, effects: &mut Effects) {
         let ids: Vec<ViewId> = self.views.former().map(|view| view.id).filter(|id| self.is_complete(id)).collect();
         let Some(replica) = &mut self.replica else { return };
         for (id, held) in &mut replica.held {
             let complete = ids.contains(id);
-            self.progress |= complete && !held.complete;
+            if complete && !held.complete {
+                self.progress = true;
+                for shard in held.without_owner() {
+                    effects.push(Effect::Event(Event::LegacyLost { view: *id, shard }));
+                }
+            }
             held.complete = complete;
         }
     }
@@ -116,7 +121,7 @@ impl Node {
         if self.views.is_settled() {
             return;
         }
-        self.note_complete();
+        self.note_complete(effects);
         let former: Vec<ViewId> = self.views.former().map(|view| view.id).collect();
         for id in &former {
             if let Some(statement) = self.statement(id) {

@@ -90,6 +90,11 @@ impl Held {
         self.done.iter().any(|(node, over)| over.recovered && self.view.shard_of_member(*node) == Some(shard))
     }
 
+    /// The former shards of which nobody has handed over who held all there was.
+    pub fn without_owner(&self) -> Vec<ShardId> {
+        self.shards.iter().copied().filter(|shard| !self.has_recovered(*shard)).collect()
+    }
+
     /// Everything of a former shard at or below it is here.
     #[must_use]
     pub fn covered(&self, shard: ShardId) -> Timestamp {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use precede_core::causality::context::Context;
+use precede_core::event::Event;
 use precede_core::id::RequestId;
 use precede_core::input::Input;
 use precede_core::wire::message::Message;
@@ -66,6 +67,25 @@ fn contexts_of_a_life_that_began_after_the_lease_stay_valid() {
     for at in 0..6 {
         assert_eq!(value(&lab.get(at, &key, &written.context)).as_deref(), Some("\"v\""), "at {at}");
     }
+}
+
+/// 15.7: where the only replica of a shard starts again before it has handed over, the loss is told by whoever should have got it.
+#[test]
+fn what_nobody_can_hand_over_is_told() {
+    let mut lab = Lab::with_spares(2, 1, 1);
+    let kept = lab.key_of(0, "k");
+    lab.put(0, &kept, "\"v\"", &Context::default());
+    lab.lose = Some(Box::new(|_, _, body| matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some())));
+    let id = begin(&mut lab, 1, &[1, 2], 1);
+    lab.deliver();
+    lab.run(300);
+    assert!(!lab.happened(|event| matches!(event, Event::LegacyLost { .. })), "it may still hand over");
+    lab.crash(0);
+    lab.start(0);
+    lab.lose = None;
+    lab.run(3000);
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    assert!(lab.happened(|event| matches!(event, Event::LegacyLost { view, .. } if view.epoch == 0)));
 }
 
 fn is_lost(reply: &Reply) -> bool {

@@ -264,6 +264,9 @@ impl Names {
                 format!("has met its shard as {}: {how}", self.life(*life))
             }
             Event::Recovered { entries } => format!("has recovered with {entries} keys"),
+            Event::LegacyLost { view, shard } => {
+                format!("says that nobody held all of shard {} of view {}", shard.0, view.epoch)
+            }
             Event::ShardMemoryLost => "says that its shard lost its memory".to_owned(),
             Event::SyncStarted { from, full } => {
                 let kind = if *full { "a full" } else { "a" };

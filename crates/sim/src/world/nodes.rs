@@ -234,6 +234,7 @@ impl World {
             }
             NodeEvent::Recovered { .. }
             | NodeEvent::ShardMemoryLost
+            | NodeEvent::LegacyLost { .. }
             | NodeEvent::SyncStarted { .. }
             | NodeEvent::SyncDone { .. }
             | NodeEvent::PeerUp(_)
