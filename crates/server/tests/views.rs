@@ -11,9 +11,22 @@ use serde_json::{Value, json};
 
 const PATH: &str = "/kv-store/view-change";
 
+/// Asks for a view, and again as long as some node has not heard that the last one is settled.
 fn change(cluster: &Cluster, by: usize, members: &[usize], repl_factor: usize) -> Response {
     let body = json!({ "view": cluster.addresses(members), "repl-factor": repl_factor, "timeout-ms": 20_000 });
-    cluster.request(by, "PUT", PATH, &body.to_string())
+    wait_for("everybody has heard that the last change is settled", || {
+        let response = cluster.request(by, "PUT", PATH, &body.to_string());
+        (response.status != 409).then_some(response)
+    })
+}
+
+/// Ends the clients of a test however it ends.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The shards of a response, by id: replicas and keys.
@@ -143,6 +156,7 @@ fn nothing_is_refused_while_views_change_under_load() {
             let from = done.load(Ordering::Relaxed);
             wait_for("clients go on", || (done.load(Ordering::Relaxed) >= from + 50).then_some(()));
         };
+        let ends = Stop(&stop);
         go_on();
         for (members, factor) in [
             (&[0, 1, 2, 3, 4, 5][..], 2),
@@ -155,7 +169,7 @@ fn nothing_is_refused_while_views_change_under_load() {
             assert_eq!(response.status, 200, "{}", response.json());
             go_on();
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(ends);
         for client in clients {
             client.join().unwrap();
         }
