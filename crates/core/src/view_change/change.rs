@@ -108,7 +108,11 @@ pub fn decide(views: &Views, asked: &ViewChange, answers: &BTreeMap<NodeId, Prep
     if answers.values().any(|answer| !answer.granted) {
         return Err(Refusal::ViewChangeInProgress("another one is being prepared".to_owned()));
     }
-    let unsettled = !views.is_settled() || answers.values().any(|answer| !answer.former.is_empty());
+    // Whoever knows that a view is settled knows it for all: the others have not heard yet.
+    let settled: BTreeSet<ViewId> =
+        answers.values().flat_map(|answer| &answer.settled).chain(views.settled()).copied().collect();
+    let told = answers.values().flat_map(|answer| answer.former.iter().copied());
+    let unsettled = views.former().map(|view| view.id).chain(told).any(|view| !settled.contains(&view));
     if unsettled && !asked.force {
         return Err(Refusal::ViewChangeInProgress("the last one has not settled".to_owned()));
     }
@@ -151,8 +155,6 @@ pub fn decide(views: &Views, asked: &ViewChange, answers: &BTreeMap<NodeId, Prep
         return Err(Refusal::WouldGiveUp(format!("the change would give up {what}; `force` overrides")));
     }
     let lives = answers.iter().filter_map(|(node, answer)| Some((*node, answer.life?))).collect();
-    let told = answers.values().flat_map(|answer| answer.settled.iter().copied());
-    let settled = told.chain(views.settled().iter().copied()).collect();
     Ok(Decision { lives, written_off, settled, given_up })
 }
 

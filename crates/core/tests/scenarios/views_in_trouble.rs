@@ -199,3 +199,19 @@ fn a_statement_lapses_with_those_who_made_it() {
     check_homes(&lab, &contents);
     check_reads(&mut lab, &[0, 1, 2, 3], &contents);
 }
+
+/// 11.1: a change is in progress until it is settled, not until everybody has heard that it is.
+#[test]
+fn a_change_that_somebody_knows_to_be_settled_holds_up_no_other() {
+    let mut lab = Lab::with_spares(4, 2, 1);
+    let contents = fill(&mut lab, &[0, 1, 2, 3], 30);
+    lab.lose = Some(Box::new(|_, to, body| to == 3 && matches!(body, Message::Gossip { .. })));
+    change(&mut lab, 1, &[0, 1, 2, 3, 4], 2);
+    assert!(lab.node(1).is_settled() && !lab.node(3).is_settled(), "3 has not heard what the other shard has said");
+    let id = begin(&mut lab, 3, &[0, 1, 2, 3], 2);
+    lab.deliver();
+    lab.lose = None;
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.run(1000);
+    check_homes(&lab, &contents);
+}
