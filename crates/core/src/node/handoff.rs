@@ -80,7 +80,7 @@ impl Node {
         }
         let Some(pull) = self.next_pull() else { return };
         match self.legacy_chunk(&pull, self.me) {
-            Some(chunk) => self.on_sync_chunk(now, self.me, self.life, &chunk, effects),
+            Some(mut chunk) => self.on_sync_chunk(now, self.me, self.life, &mut chunk, effects),
             None => self.give_up_pass(now),
         }
     }

@@ -64,7 +64,7 @@ impl Node {
                 }
             }
             Message::SyncPull(pull) => self.on_sync_pull(now, from, &pull, effects),
-            Message::SyncChunk(chunk) => self.on_sync_chunk(now, from, life, &chunk, effects),
+            Message::SyncChunk(mut chunk) => self.on_sync_chunk(now, from, life, &mut chunk, effects),
             Message::Forward(forward) => {
                 // Who is behind its router cannot know what is its own.
                 let is_behind = view > self.views.current().id;
@@ -324,7 +324,7 @@ impl Node {
         now: Now,
         from: NodeId,
         life: Option<Timestamp>,
-        chunk: &SyncChunk,
+        chunk: &mut SyncChunk,
         effects: &mut Effects,
     ) {
         let Some(pass) = &self.pass else { return };

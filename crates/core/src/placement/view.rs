@@ -152,12 +152,6 @@ impl View {
         self.members.iter().filter(|(_, (_, of))| *of == shard).map(|(node, _)| *node).collect()
     }
 
-    /// Whether some slot of `shard` belonged to `other_shard` in `other`.
-    #[must_use]
-    pub fn overlaps(&self, shard: ShardId, other: &Self, other_shard: ShardId) -> bool {
-        self.shared_slots(shard, other, other_shard) > 0
-    }
-
     /// How many slots of `shard` belong to `other_shard` in `other`.
     #[must_use]
     pub fn shared_slots(&self, shard: ShardId, other: &Self, other_shard: ShardId) -> usize {

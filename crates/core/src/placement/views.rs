@@ -88,14 +88,12 @@ impl Views {
         }
     }
 
-    /// A member has handed over in this life; tells whether that is news.
-    pub fn hear_late(&mut self, life: Life) -> bool {
+    /// A member has handed over in this life.
+    pub fn hear_late(&mut self, life: Life) {
         let known = self.current.life(life.node).max(self.late.get(&life.node).copied());
-        let news = known.is_some_and(|known| known < life.start);
-        if news {
+        if known.is_some_and(|known| known < life.start) {
             self.late.insert(life.node, life.start);
         }
-        news
     }
 
     /// The lives in which members have handed over although the current view names earlier ones.

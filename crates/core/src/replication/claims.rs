@@ -109,9 +109,7 @@ impl<'a> Claims<'a> {
             None => older,
         }
     }
-}
 
-impl Claims<'_> {
     /// Whether these lives of a view are claimed to be closed.
     #[must_use]
     pub fn have_closed(&self, view: &ViewId, lives: &ClosedLives) -> bool {

@@ -49,10 +49,10 @@ impl Held {
     /// Nothing yet, of what `shard` of `view` is to get from `former`.
     #[must_use]
     pub fn new(former: &View, view: &View, shard: ShardId) -> Self {
-        let shards = former.shards().iter().map(|other| other.id).filter(|old| view.overlaps(shard, former, *old));
+        let shards = view.overlap(former).remove(&shard).unwrap_or_default();
         Self {
             view: former.clone(),
-            shards: shards.collect(),
+            shards: shards.into_keys().collect(),
             vector: VersionVector::default(),
             seen: VersionVector::default(),
             older: BTreeSet::new(),

@@ -17,9 +17,8 @@ use crate::replication::held::{HandedOver, Held};
 use crate::replication::replica::Replica;
 use crate::replication::stability::Stability;
 use crate::replication::sync::{Before, Kind};
-use crate::table::Bounds;
-use crate::table::Walk;
 use crate::table::entry::Entry;
+use crate::table::{Bounds, Walk};
 use crate::wire::message::{Fetched, HeldReport, SyncChunk, SyncPull};
 use crate::wire::sync_entry::{SyncEntry, SyncPayload};
 
@@ -90,7 +89,7 @@ impl Replica {
     /// `legacy`: the former view that is handed over, and by whom.
     pub fn on_sync_chunk(
         &mut self,
-        chunk: &SyncChunk,
+        chunk: &mut SyncChunk,
         kind: Kind,
         legacy: Option<(ViewId, NodeId)>,
         before: &Before,
@@ -98,9 +97,9 @@ impl Replica {
         // Settled at the end of the step: what is stable leaves the window again.
         self.window.merge_floor(&chunk.floor.0, chunk.floor.1);
         self.raise_horizon(chunk.horizon);
-        for entry in &chunk.entries {
+        for entry in &mut chunk.entries {
             let reflected = match kind {
-                Kind::Missing | Kind::Full => self.covers(&entry.version, key_hash(entry.entry.key())),
+                Kind::Missing | Kind::Full => self.covers(&entry.version, entry.entry.key()),
                 Kind::Replacing => entry.version.timestamp <= self.horizon,
             };
             if !reflected {
@@ -120,7 +119,7 @@ impl Replica {
     fn drop_unnamed_of(&self, id: ViewId, from: NodeId, chunk: &SyncChunk, before: &Before) -> u64 {
         let Some(held) = self.held.get(&id) else { return 0 };
         let Some(shard) = held.view.shard_of_member(from) else { return 0 };
-        let is_oldest = before.recovered && self.held.keys().next() == Some(&id);
+        let is_oldest = before.recovered && self.is_oldest(&id);
         let named = named(chunk);
         let theirs = Claims::new(id, &before.vector, &before.closed, &[]);
         let mut dropped = 0;
@@ -138,9 +137,11 @@ impl Replica {
     }
 
     /// Takes an entry that an old owner or a peer has given.
-    fn take_entry(&mut self, entry: &SyncEntry) {
+    fn take_entry(&mut self, entry: &mut SyncEntry) {
         let Some(payload) = &entry.payload else { return };
         let dependencies = dependencies(&entry.version, Some(payload));
+        // Before it is shared with the table: then the allocation that the message was decoded to serves.
+        entry.entry.set_origin(self.table().origins.intern(&entry.version.origin));
         self.store(entry.version, entry.entry.clone(), dependencies, payload.write_id);
     }
 

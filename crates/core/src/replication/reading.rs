@@ -104,7 +104,7 @@ impl Replica {
                 .iter()
                 .filter(|other| other.answer.entry.as_ref().is_none_or(|entry| entry.version != theirs.version));
             if is_greater
-                && !self.covers(&theirs.version, hash)
+                && !self.covers(&theirs.version, key)
                 && !others.into_iter().any(|other| self.reflects(other, &theirs.version))
             {
                 best = Some((theirs.version, theirs.entry.clone()));
@@ -121,7 +121,7 @@ impl Replica {
 
     /// Whether an old owner reflects a write of the key that it was asked for.
     fn reflects(&self, answer: &Fetched, version: &Version) -> bool {
-        answer.covers(version, self.held.keys().next() == Some(&answer.answer.view))
+        answer.covers(version, self.is_oldest(&answer.answer.view))
     }
 }
 

@@ -120,11 +120,11 @@ impl Replica {
         self.recovered |= planted::is(Planted::EmptinessCopied);
     }
 
-    /// Whether a write of a key with this hash is reflected in the table already. At a recovered replica closed lives are: all
+    /// Whether a write of a key is reflected in the table already. At a recovered replica closed lives are: all
     /// members agreed; and so is everything of views that are no former ones, as soon as a recovered replica of the key's former
     /// shard, which held all of them, has handed over (design 8.2).
     #[must_use]
-    pub fn covers(&self, version: &Version, key_hash: u64) -> bool {
+    pub fn covers(&self, version: &Version, key: &[u8]) -> bool {
         if version.origin.view == self.shared.view.id {
             let covered = self.applied.covers(version) && !planted::is(Planted::LateCopyApplied);
             return covered || self.has_closed(&version.origin);
@@ -132,9 +132,14 @@ impl Replica {
         match self.held.get(&version.origin.view) {
             Some(held) => held.covers(version),
             None => self.oldest_held().map_or(self.recovered, |held| {
-                version.origin.view < held.view.id && held.has_recovered(held.view.shard_of_hash(key_hash).id)
+                version.origin.view < held.view.id && held.has_recovered(held.view.shard_of_hash(key_hash(key)).id)
             }),
         }
+    }
+
+    /// Whether a view is the oldest former one: who held something of it held all of the views before.
+    pub(super) fn is_oldest(&self, view: &ViewId) -> bool {
+        self.held.keys().next() == Some(view)
     }
 
     /// What is held of the oldest former view: only its replicas held all of the views before.
@@ -201,13 +206,13 @@ impl Replica {
         let named = |version: &Version| theirs.as_ref().is_some_and(|theirs| theirs.cover(version, false));
         let is_named = |write: &StreamWrite| {
             let version = Version { timestamp: write.timestamp, origin };
-            named(&version) && !self.covers(&version, key_hash(&write.key))
+            named(&version) && !self.covers(&version, &write.key)
         };
         let gap = known < frame.previous || (naming.is_some() && frame.writes.iter().any(is_named));
         let gap = gap && !planted::is(Planted::AppliedFirst);
         for write in &frame.writes {
             let version = Version { timestamp: write.timestamp, origin };
-            let is_here = self.covers(&version, key_hash(&write.key));
+            let is_here = self.covers(&version, &write.key);
             if !is_here && named(&version) {
                 continue;
             }
@@ -352,7 +357,7 @@ impl Replica {
         self.store(write.version, entry, write.dependencies, write.write_id)
     }
 
-    /// The same of an entry that is built already, maybe by another table.
+    /// The same of an entry that is built already, and that names its origin as the table does.
     pub(super) fn store(
         &mut self,
         version: Version,
@@ -361,7 +366,6 @@ impl Replica {
         write_id: Option<WriteId>,
     ) -> Option<Entry> {
         let Version { timestamp, origin } = version;
-        let entry = entry.with_origin(self.table().origins.intern(&origin));
         let hash = key_hash(entry.key());
         let applied = self.table().apply(hash, entry.clone());
         if applied.stored && entry.is_tombstone() {

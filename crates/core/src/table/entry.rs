@@ -61,17 +61,15 @@ impl Entry {
         Self(ThinArc::from_header_and_slice(header, &content))
     }
 
-    /// The same with another origin's short name. Copies only if the allocation is shared.
-    #[must_use]
-    pub fn with_origin(mut self, origin: OriginRef) -> Self {
-        let is_known = self.origin() == origin;
-        let is_set = |entry: &mut Self| {
-            entry.0.with_arc_mut(|entry| Arc::get_mut(entry).map(|entry| entry.header_mut().origin = origin).is_some())
-        };
-        if is_known || is_set(&mut self) {
-            return self;
+    /// Gives the origin another short name, in place unless the allocation is shared.
+    pub fn set_origin(&mut self, origin: OriginRef) {
+        if self.origin() == origin {
+            return;
         }
-        Self::new(self.key(), self.timestamp(), origin, self.value())
+        let set = self.0.with_arc_mut(|entry| Arc::get_mut(entry).map(|entry| entry.header_mut().origin = origin));
+        if set.is_none() {
+            *self = Self::new(self.key(), self.timestamp(), origin, self.value());
+        }
     }
 
     /// The key.
