@@ -119,6 +119,18 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// A short name of it. Two that share one by chance are told apart by the timestamps of their writes.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut bytes = [0; 36];
+        bytes[..4].copy_from_slice(&self.view.epoch.to_le_bytes());
+        bytes[4..12].copy_from_slice(&self.view.activation.0.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.view.coordinator.0.to_le_bytes());
+        bytes[20..28].copy_from_slice(&self.node.0.to_le_bytes());
+        bytes[28..].copy_from_slice(&self.start.0.to_le_bytes());
+        xxh3_64(&bytes)
+    }
+
     /// The life this origin belongs to.
     #[must_use]
     pub fn life(&self) -> Life {

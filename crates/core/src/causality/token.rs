@@ -12,12 +12,17 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
-use crate::causality::version_vector::VersionVector;
 use crate::id::{NodeId, Origin, ViewId};
 use crate::limits::{CONTEXT_ENTRIES_MAX, CONTEXT_TOKEN_BYTES_MAX};
 
 const FORMAT: u8 = 1;
 const CHECKSUM_BYTES: usize = 4;
+const HEADER_BYTES: usize = 1 + CHECKSUM_BYTES;
+
+/// Room, so that writing a token takes one allocation: what a content, a view of it and an entry of it may have.
+const CONTENT_BYTES: usize = 1 + 3 + 10 + 3;
+const VIEW_BYTES: usize = 5 + 10 + 8;
+const ENTRY_BYTES: usize = 3 + 8 + 10 + 10;
 
 /// Why a token was refused. Always the client's fault; nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,12 +61,22 @@ struct WireEntry {
     distance: i64,
 }
 
+/// The content. The sequences are vectors where it is read, and made on the way where it is written.
 #[derive(Serialize, Deserialize)]
-struct WireContext {
+struct WireContext<V, E> {
     has_view: bool,
-    views: Vec<WireView>,
+    views: V,
     stable: u64,
-    entries: Vec<WireEntry>,
+    entries: E,
+}
+
+/// A sequence that is written item by item.
+struct Sequence<I>(I);
+
+impl<I: Iterator<Item: Serialize> + Clone> Serialize for Sequence<I> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone())
+    }
 }
 
 /// Encodes a context as a token; the empty context is the empty text. `cluster` is the cluster's fingerprint.
@@ -71,37 +86,38 @@ pub fn encode(context: &Context, cluster: u64) -> String {
         return String::new();
     }
     let mut views: Vec<ViewId> = context.view.into_iter().collect();
-    let mut entries = Vec::with_capacity(context.entries.len());
-    for (origin, timestamp) in context.entries.iter() {
-        let view = views.iter().position(|view| *view == origin.view).unwrap_or_else(|| {
+    for (origin, _) in context.entries.iter() {
+        if !views.contains(&origin.view) {
             views.push(origin.view);
-            views.len() - 1
-        });
-        entries.push(WireEntry {
-            view: u16::try_from(view).expect("entries are fewer than 65,536, so are their views"),
-            node: origin.node.0.to_le_bytes(),
-            age: timestamp.0.wrapping_sub(origin.start.0),
-            distance: timestamp.0.wrapping_sub(context.stable.0).cast_signed(),
-        });
+        }
     }
+    let entry = |(origin, timestamp): (&Origin, Timestamp)| WireEntry {
+        view: views
+            .iter()
+            .position(|view| *view == origin.view)
+            .and_then(|at| u16::try_from(at).ok())
+            .unwrap_or_default(),
+        node: origin.node.0.to_le_bytes(),
+        age: timestamp.0.wrapping_sub(origin.start.0),
+        distance: timestamp.0.wrapping_sub(context.stable.0).cast_signed(),
+    };
     let wire = WireContext {
         has_view: context.view.is_some(),
-        views: views
-            .iter()
-            .map(|view| WireView {
-                epoch: view.epoch,
-                activation: view.activation.0,
-                coordinator: view.coordinator.0.to_le_bytes(),
-            })
-            .collect(),
+        views: Sequence(views.iter().map(|view| WireView {
+            epoch: view.epoch,
+            activation: view.activation.0,
+            coordinator: view.coordinator.0.to_le_bytes(),
+        })),
         stable: context.stable.0,
-        entries,
+        entries: Sequence(context.entries.iter().map(entry)),
     };
-    let content = postcard::to_allocvec(&wire).expect("a context holds nothing that cannot be encoded");
-    let mut bytes = Vec::with_capacity(1 + CHECKSUM_BYTES + content.len());
-    bytes.push(FORMAT);
-    bytes.extend_from_slice(&checksum(&content, cluster));
-    bytes.extend_from_slice(&content);
+    let room = HEADER_BYTES + CONTENT_BYTES + views.len() * VIEW_BYTES + context.entries.len() * ENTRY_BYTES;
+    let mut header = Vec::with_capacity(room);
+    header.push(FORMAT);
+    header.extend_from_slice(&[0; CHECKSUM_BYTES]);
+    let mut bytes = postcard::to_extend(&wire, header).expect("a context holds nothing that cannot be encoded");
+    let sum = checksum(&bytes[HEADER_BYTES..], cluster);
+    bytes[1..HEADER_BYTES].copy_from_slice(&sum);
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
@@ -114,8 +130,8 @@ pub fn decode(token: &str, cluster: u64) -> Result<Context, TokenError> {
         return Ok(Context::default());
     }
     let bytes = bytes_of(token)?;
-    let (sum, content) = bytes.split_at_checked(CHECKSUM_BYTES).ok_or(TokenError::Malformed)?;
-    if sum != checksum(content, cluster) {
+    let (header, content) = bytes.split_at_checked(HEADER_BYTES).ok_or(TokenError::Malformed)?;
+    if header[1..] != checksum(content, cluster) {
         return Err(TokenError::Checksum);
     }
     read(content)
@@ -126,25 +142,26 @@ pub fn decode(token: &str, cluster: u64) -> Result<Context, TokenError> {
 #[must_use]
 pub fn view_named(token: &str) -> Option<ViewId> {
     let bytes = bytes_of(token).ok()?;
-    let (_, content) = bytes.split_at_checked(CHECKSUM_BYTES)?;
+    let (_, content) = bytes.split_at_checked(HEADER_BYTES)?;
     read(content).ok()?.view
 }
 
-/// What follows the format version.
+/// What a token of this format stands for.
 fn bytes_of(token: &str) -> Result<Vec<u8>, TokenError> {
     if token.len() > CONTEXT_TOKEN_BYTES_MAX {
         return Err(TokenError::TooLong(token.len()));
     }
-    let mut bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Malformed)?;
     match bytes.first() {
         None => Err(TokenError::Malformed),
-        Some(&FORMAT) => Ok(bytes.split_off(1)),
+        Some(&FORMAT) => Ok(bytes),
         Some(&format) => Err(TokenError::UnknownFormat(format)),
     }
 }
 
 fn read(content: &[u8]) -> Result<Context, TokenError> {
-    let (wire, left) = postcard::take_from_bytes::<WireContext>(content).map_err(|_| TokenError::Malformed)?;
+    let (wire, left) = postcard::take_from_bytes::<WireContext<Vec<WireView>, Vec<WireEntry>>>(content)
+        .map_err(|_| TokenError::Malformed)?;
     if !left.is_empty() {
         return Err(TokenError::Malformed);
     }
@@ -160,19 +177,20 @@ fn read(content: &[u8]) -> Result<Context, TokenError> {
             coordinator: NodeId(u64::from_le_bytes(view.coordinator)),
         })
         .collect();
-    let mut entries = Vec::with_capacity(wire.entries.len());
-    for entry in &wire.entries {
+    if wire.entries.iter().any(|entry| usize::from(entry.view) >= views.len()) {
+        return Err(TokenError::Malformed);
+    }
+    let entries = wire.entries.iter().map(|entry| {
         let timestamp = wire.stable.wrapping_add(entry.distance.cast_unsigned());
         let origin = Origin {
-            view: *views.get(usize::from(entry.view)).ok_or(TokenError::Malformed)?,
+            view: views[usize::from(entry.view)],
             node: NodeId(u64::from_le_bytes(entry.node)),
             start: Timestamp(timestamp.wrapping_sub(entry.age)),
         };
-        entries.push((origin, Timestamp(timestamp)));
-    }
-    entries.sort_unstable();
+        (origin, Timestamp(timestamp))
+    });
     let view = if wire.has_view { Some(*views.first().ok_or(TokenError::Malformed)?) } else { None };
-    Ok(Context { view, stable: Timestamp(wire.stable), entries: VersionVector::from_iter(entries) })
+    Ok(Context { view, stable: Timestamp(wire.stable), entries: entries.collect() })
 }
 
 fn checksum(content: &[u8], cluster: u64) -> [u8; CHECKSUM_BYTES] {
@@ -183,6 +201,7 @@ fn checksum(content: &[u8], cluster: u64) -> [u8; CHECKSUM_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::causality::version_vector::VersionVector;
 
     fn sample() -> Context {
         let view = ViewId { epoch: 0, activation: Timestamp(0), coordinator: NodeId(7) };

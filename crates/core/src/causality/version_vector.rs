@@ -109,7 +109,7 @@ impl VersionVector {
     }
 
     /// The entries, by origin.
-    pub fn iter(&self) -> impl Iterator<Item = (&Origin, Timestamp)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Origin, Timestamp)> + Clone {
         self.entries.iter().map(|(origin, timestamp)| (origin, *timestamp))
     }
 
@@ -139,10 +139,15 @@ impl VersionVector {
 
 impl FromIterator<(Origin, Timestamp)> for VersionVector {
     fn from_iter<I: IntoIterator<Item = (Origin, Timestamp)>>(entries: I) -> Self {
-        let mut vector = Self::default();
-        for (origin, timestamp) in entries {
-            vector.advance(origin, timestamp);
-        }
-        vector
+        let mut entries: Vec<(Origin, Timestamp)> = entries.into_iter().collect();
+        entries.sort_unstable();
+        entries.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 = next.1;
+            }
+            same
+        });
+        Self { entries }
     }
 }

@@ -21,18 +21,13 @@ pub fn covered(
     closed: &BTreeMap<NodeId, ClosedLives>,
     activation: Timestamp,
 ) -> Timestamp {
-    let mut least: BTreeMap<NodeId, (bool, Timestamp)> = BTreeMap::new();
-    for (origin, timestamp) in applied.iter() {
-        let first = closed.get(&origin.node).map_or(Timestamp::ZERO, |closed| closed.before);
-        if origin.start >= first {
-            let entry = least.entry(origin.node).or_insert((false, timestamp));
-            entry.0 |= origin.start == first;
-            entry.1 = entry.1.min(timestamp);
-        }
-    }
-    let of = |node: &NodeId| match least.get(node) {
-        Some(&(true, timestamp)) => timestamp.max(activation),
-        Some(&(false, _)) | None => activation,
+    let of = |node: &NodeId| {
+        let first = closed.get(node).map_or(Timestamp::ZERO, |closed| closed.before);
+        let open = applied.iter().filter(|(origin, _)| origin.node == *node && origin.start >= first);
+        let (has_first, least) = open.fold((false, Timestamp(u64::MAX)), |(has_first, least), (origin, timestamp)| {
+            (has_first | (origin.start == first), least.min(timestamp))
+        });
+        if has_first { least.max(activation) } else { activation }
     };
     members.iter().map(of).min().unwrap_or(activation)
 }

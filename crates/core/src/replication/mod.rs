@@ -38,8 +38,10 @@ pub struct Shared {
 }
 
 /// What a replica may answer. Published by the node after each step that changes it; a reader that sees an older one
-/// only answers less. The horizon is published before what lies below it is removed.
+/// only answers less. The horizon is published before what lies below it is removed. It has cache lines of its own, since it
+/// changes all the time.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct Visible {
     /// Whether the replica may answer by the table at all.
     pub serving: bool,

@@ -137,7 +137,6 @@ impl Window {
             }
         }
         self.settled = self.settled.max(stable);
-        self.writes.retain(|_, writes| !writes.is_empty());
         if self.floor_at <= stable {
             self.floor = Context::default();
             self.floor_at = Timestamp::ZERO;
@@ -157,9 +156,6 @@ impl Window {
             let Some((timestamp, origin)) = oldest else { break };
             let writes = self.writes.get_mut(&origin).expect("it was just found");
             let write = writes.remove(&timestamp).expect("it was just found");
-            if writes.is_empty() {
-                self.writes.remove(&origin);
-            }
             self.bytes -= write.bytes();
             self.count -= 1;
             if !planted::is(Planted::FloorForgotten) {
@@ -180,5 +176,6 @@ impl Window {
     /// Forgets how far origins that are no more have left the window.
     pub fn forget(&mut self, is_over: impl Fn(&Origin) -> bool) {
         self.left.retain(|origin, _| !is_over(origin));
+        self.writes.retain(|origin, writes| !writes.is_empty() || !is_over(origin));
     }
 }

@@ -35,6 +35,13 @@ pub struct Table {
     hasher: FixedState,
     /// Short names of the origins in entries, shared by all tables of the node.
     pub origins: Arc<Origins>,
+    counts: Counts,
+}
+
+/// What a table holds. It changes with every write, so it has cache lines of its own, beside what readers read.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Counts {
     live: AtomicU64,
     bytes: AtomicU64,
     tombstones: AtomicU64,
@@ -81,35 +88,32 @@ impl Table {
             stripes: (0..1 << STRIPE_BITS).map(|_| RwLock::new(HashTable::new())).collect(),
             hasher: FixedState::with_seed(seed),
             origins,
-            live: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            tombstones: AtomicU64::new(0),
-            digest: AtomicU64::new(0),
+            counts: Counts::default(),
         }
     }
 
     /// Live keys.
     #[must_use]
     pub fn live(&self) -> u64 {
-        self.live.load(Ordering::Relaxed)
+        self.counts.live.load(Ordering::Relaxed)
     }
 
     /// Bytes of keys and values.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.counts.bytes.load(Ordering::Relaxed)
     }
 
     /// Tombstones.
     #[must_use]
     pub fn tombstones(&self) -> u64 {
-        self.tombstones.load(Ordering::Relaxed)
+        self.counts.tombstones.load(Ordering::Relaxed)
     }
 
     /// Sum of a hash over live entries: equal contents give equal digests, whatever the order they came in.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        self.digest.load(Ordering::Relaxed)
+        self.counts.digest.load(Ordering::Relaxed)
     }
 
     /// The newest version of a key, a tombstone included.
@@ -223,18 +227,18 @@ impl Table {
 
     fn count(&self, entry: &Entry, by: i64) {
         let content = (entry.content_bytes() as u64).cast_signed() * by;
-        self.bytes.fetch_add(content.cast_unsigned(), Ordering::Relaxed);
+        self.counts.bytes.fetch_add(content.cast_unsigned(), Ordering::Relaxed);
         if entry.is_tombstone() {
-            self.tombstones.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
+            self.counts.tombstones.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
         } else {
-            self.live.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
+            self.counts.live.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
             let origin = self.origins.resolve(entry.origin());
             let mix = xxh3_64(entry.key())
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 .wrapping_add(entry.timestamp().0.wrapping_mul(0xc2b2_ae3d_27d4_eb4f))
                 .wrapping_add(origin.node.0 ^ origin.start.0);
             let mix = (mix ^ (mix >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            self.digest.fetch_add(if by > 0 { mix } else { mix.wrapping_neg() }, Ordering::Relaxed);
+            self.counts.digest.fetch_add(if by > 0 { mix } else { mix.wrapping_neg() }, Ordering::Relaxed);
         }
     }
 }

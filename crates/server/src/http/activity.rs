@@ -3,7 +3,6 @@
 //! Hyper's own timer would cost one registration per request; this costs a clock reading and a store, and one timer per
 //! connection that rarely fires.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,7 +25,7 @@ pub(crate) struct Activity {
 }
 
 /// A request is being answered; dropped when it is.
-pub(crate) struct Busy(Arc<Activity>);
+pub(crate) struct Busy<'a>(&'a Activity);
 
 /// What is to be done with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +52,13 @@ impl Activity {
     }
 
     /// A request's head is here.
-    pub(crate) fn begin_request(self: &Arc<Self>, is_h2: bool) -> Busy {
+    pub(crate) fn begin_request(&self, is_h2: bool) -> Busy<'_> {
         self.busy.fetch_add(1, Ordering::Relaxed);
         self.head.store(0, Ordering::Relaxed);
         if is_h2 {
             self.is_h2.store(true, Ordering::Relaxed);
         }
-        Busy(Arc::clone(self))
+        Busy(self)
     }
 
     /// A response is a raw value.
@@ -116,7 +115,7 @@ impl Activity {
     }
 }
 
-impl Drop for Busy {
+impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.0.progress.store(self.0.now(), Ordering::Relaxed);
         self.0.busy.fetch_sub(1, Ordering::Relaxed);

@@ -31,6 +31,7 @@ const DEPTH_MAX: usize = 127;
 
 /// Counts the bytes of bodies in memory.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct BodyBudget(AtomicUsize);
 
 /// A body in memory. Its part of the budget is given back when it is dropped.
@@ -63,7 +64,9 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.budget.0.fetch_sub(self.counted, Ordering::Relaxed);
+        if self.counted > 0 {
+            self.budget.0.fetch_sub(self.counted, Ordering::Relaxed);
+        }
     }
 }
 

@@ -61,10 +61,11 @@ pub(crate) async fn serve(
     let mut draining = *drain.borrow_and_update();
     let surplus = surplus || draining;
     let activity = Arc::new(Activity::new());
-    let (service_app, service_activity) = (Arc::clone(&app), Arc::clone(&activity));
+    // One count of references for each connection: one for all would go from processor to processor with every request.
+    let shared = Arc::new((Arc::clone(&app), Arc::clone(&activity)));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (app, activity) = (Arc::clone(&service_app), Arc::clone(&service_activity));
-        async move { Ok::<_, Infallible>(service::answer(&app, &activity, surplus, request).await) }
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(service::answer(&shared.0, &shared.1, surplus, request).await) }
     });
     let (socket, cork) = Watched::new(socket, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));

@@ -91,8 +91,9 @@ fn essence(value: &[u8]) -> &[u8] {
 }
 
 fn is_json(essence: &[u8]) -> bool {
-    let lower = essence.to_ascii_lowercase();
-    lower == b"application/json" || lower == b"text/json" || lower.ends_with(b"+json")
+    let is = |name: &[u8]| essence.eq_ignore_ascii_case(name);
+    let suffix = essence.len().checked_sub(b"+json".len()).map(|at| &essence[at..]);
+    is(b"application/json") || is(b"text/json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))
 }
 
 #[cfg(test)]

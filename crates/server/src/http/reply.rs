@@ -28,6 +28,8 @@ pub(crate) const JSON: &str = "application/json";
 /// Headers that a response usually has, hyper's own included: room is made for them once.
 const HEADERS: usize = 8;
 
+const HEX_DIGITS: usize = 16;
+
 /// What the headers tell about a request that was served.
 pub(crate) struct Served {
     /// Who served it.
@@ -74,7 +76,7 @@ pub(crate) fn add_served(app: &App, response: &mut Response, served: &Served) {
         headers.insert(VERSION, version_value(version));
     }
     if let Some(acks) = served.acks {
-        headers.insert(ACKS, HeaderValue::from(acks));
+        headers.insert(ACKS, acks_value(acks));
     }
     if served.lost {
         headers.insert(LOST, HeaderValue::from_static("unconfirmed"));
@@ -99,25 +101,27 @@ pub(crate) fn visible(text: &str) -> HeaderValue {
 
 /// A version as clients see it: opaque, equal for equal writes. Written by hand: it is on every response.
 fn version_value(version: &Version) -> HeaderValue {
-    let origin = &version.origin;
-    let numbers = [
-        version.timestamp.0,
-        origin.node.0,
-        origin.start.0,
-        u64::from(origin.view.epoch),
-        origin.view.activation.0,
-        origin.view.coordinator.0,
-    ];
-    let mut text = Vec::with_capacity(numbers.len() * 17);
-    for (at, number) in numbers.into_iter().enumerate() {
-        if at > 0 {
-            text.push(b'-');
-        }
-        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
-        for digit in (0..digits).rev() {
-            let nibble = usize::try_from((number >> (digit * 4)) & 0xf).expect("four bits fit");
-            text.push(b"0123456789abcdef"[nibble]);
-        }
+    let mut text = [b'-'; 2 * HEX_DIGITS + 1];
+    write_hex(&mut text[..HEX_DIGITS], version.timestamp.0);
+    write_hex(&mut text[HEX_DIGITS + 1..], version.origin.fingerprint());
+    HeaderValue::from_bytes(&text).expect("hexadecimal digits are visible ASCII")
+}
+
+/// All hexadecimal digits of a number, zeros in front included.
+fn write_hex(text: &mut [u8], mut number: u64) {
+    for digit in text.iter_mut().rev() {
+        let nibble = (number & 0xf) as u8;
+        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+        number >>= 4;
     }
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("hexadecimal digits are visible ASCII")
+}
+
+/// The number of replicas that a write is on.
+fn acks_value(acks: u32) -> HeaderValue {
+    match acks {
+        1 => HeaderValue::from_static("1"),
+        2 => HeaderValue::from_static("2"),
+        3 => HeaderValue::from_static("3"),
+        _ => HeaderValue::from(acks),
+    }
 }
