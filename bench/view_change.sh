@@ -32,15 +32,24 @@ show() {
 echo "$keys keys of $value_bytes bytes, 2 shards of 2 replicas and 2 spares, $connections connections, 80 % reads, one node asked"
 echo "$(nproc) processors, shared with the load; load average before: $(cut -d' ' -f1 /proc/loadavg)"
 load --seconds 5 >"$work/before"
-load --seconds 10 --loaded >"$work/during" &
+# Second by second, the first of them from the moment of the change on: over a longer time its effect would be thinned out.
+during() {
+    for slice in $(seq 600); do
+        load --seconds 1 --loaded >"$work/during$slice"
+        [[ -e $work/changed ]] && break
+    done
+}
+during &
 during=$!
-sleep 1
 start=$(date +%s.%N)
 "$precede" view change --node "127.0.0.1:$port" --add "127.0.0.1:$((port + 4)),127.0.0.1:$((port + 5))" >"$work/view"
 end=$(date +%s.%N)
+touch "$work/changed"
 wait "$during"
 load --seconds 5 --loaded >"$work/after"
-for phase in before during after; do show "$phase" "$work/$phase"; done
+show before "$work/before"
+for slice in $(ls -v "$work" | grep '^during'); do show "during" "$work/$slice"; done
+show after "$work/after"
 moved=0
 for at in 4 5; do
     exec 3<>"/dev/tcp/127.0.0.1/$((port + at))"

@@ -41,7 +41,7 @@ pub const SYNC_CHUNK_ENTRIES_MAX: usize = 4096;
 
 /// Entries, and bytes, in one chunk of a hand-off: less than in other syncs, for clients go on meanwhile at both ends, and a
 /// step holds them up for as long as it lasts (design 11.9).
-pub const HAND_OFF_CHUNK_ENTRIES_MAX: usize = 1024;
+pub const HAND_OFF_CHUNK_ENTRIES_MAX: usize = 256;
 /// See [`HAND_OFF_CHUNK_ENTRIES_MAX`].
 pub const HAND_OFF_CHUNK_BYTES_TARGET: usize = 128 * 1024;
 

@@ -254,6 +254,9 @@ impl Driver {
                     let _ = state.asked.remove(&id).map(|sender| sender.send(reply));
                 }
                 Effect::Event(event) => events::log(&event, state.node.view()),
+                Effect::Discard(table) => {
+                    tokio::task::spawn_blocking(move || drop(table));
+                }
                 Effect::Reach(addresses) => {
                     self.fingerprint.store(state.node.cluster(), Ordering::Relaxed);
                     self.reach.send_replace(addresses);

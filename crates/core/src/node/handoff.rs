@@ -1,6 +1,6 @@
 //! The hand-off of former views: passes over legacies, and single keys for reads that cannot wait (design 11.4, 11.5).
 
-use bytes::Bytes;
+use std::time::Duration;
 
 use crate::causality::hlc::Timestamp;
 use crate::effect::Effects;
@@ -15,6 +15,9 @@ use crate::request::pending::Pending;
 use crate::time::{Instant, Now};
 use crate::wire::message::{self, Message, SyncChunk, SyncPull};
 use crate::wire::request::Action;
+
+/// A hand-off from a node to itself takes a chunk in each such interval.
+const LOCAL_REST: Duration = Duration::from_millis(1);
 
 impl Node {
     /// The newest life of a node that was heard, or that was reached when the view was stamped. An old member that has started again
@@ -66,17 +69,39 @@ impl Node {
         let id = random(&mut self.rng);
         let pass = Pass::new(id, source, kind, Some(legacy), covered, now.monotonic);
         self.pass = Some(Pass { was_touched, ..pass });
-        self.pull(now, effects);
+        match source.node == self.me {
+            true => self.pause_pass(now.monotonic),
+            false => self.pull(now, effects),
+        }
     }
 
-    /// A hand-off from this node to itself goes on with every step.
-    pub(super) fn local_pass_due(&self) -> Option<Instant> {
-        self.pass.as_ref().filter(|pass| pass.source.node == self.me).map(|_| Instant::default())
+    /// When the next chunk is asked for, after one that is here. Hand-offs yield to clients, who go on meanwhile at both ends
+    /// (design 11.9): a pass rests as long as its last chunk took, which is longer where there is more to do, and one from this
+    /// node to itself takes a chunk in each interval.
+    pub(super) fn rest(&self, now: Now, pass: &Pass) -> Instant {
+        let rest = match pass.legacy {
+            None => Duration::ZERO,
+            Some(_) if pass.source.node == self.me => LOCAL_REST,
+            Some(_) => now.monotonic.since(pass.asked_at).min(self.config.cluster.heartbeat),
+        };
+        now.monotonic + rest
     }
 
-    pub(super) fn run_local_pass(&mut self, now: Now, effects: &mut Effects) {
-        if self.local_pass_due().is_none() {
+    /// Lets the pass rest until then.
+    pub(super) fn pause_pass(&mut self, until: Instant) {
+        if let Some(pass) = &mut self.pass {
+            pass.resume_at = Some(until);
+        }
+    }
+
+    /// Goes on with a pass that has rested.
+    pub(super) fn resume_pass(&mut self, now: Now, effects: &mut Effects) {
+        let Some(pass) = self.pass.as_mut().filter(|pass| pass.resume_at.is_some_and(|at| at <= now.monotonic)) else {
             return;
+        };
+        pass.resume_at = None;
+        if pass.source.node != self.me {
+            return self.pull(now, effects);
         }
         let Some(pull) = self.next_pull() else { return };
         match self.legacy_chunk(&pull, self.me) {
@@ -104,10 +129,10 @@ impl Node {
 
     /// Whether everything that this replica needs to answer for a key is here, apart from the context: the key as it was
     /// handed over, and, if that is nothing, the word of those who may have it.
-    pub(super) fn has_key(&mut self, key: &Bytes, pending: &mut Pending) -> bool {
-        let hash = key_hash(key);
-        self.look_up(hash, key, pending);
+    pub(super) fn has_key(&self, pending: &mut Pending) -> bool {
         let Some(replica) = &self.replica else { return false };
+        let Some(hash) = pending.request.action.key().map(|key| key_hash(key)) else { return true };
+        self.look_up(hash, pending);
         if replica.lacks(hash, &pending.fetched).is_some() {
             return false;
         }
@@ -115,14 +140,20 @@ impl Node {
         let is_put = matches!(pending.request.action, Action::Put { .. });
         is_put
             || replica.held.is_empty()
-            || replica.shown(key, self.stability.stable(), &pending.fetched).is_visible()
+            || self.is_visible(pending)
             || replica.held.keys().all(|id| self.is_absent(*id, hash, pending))
             || planted::is(Planted::AbsentInTransit)
             || planted::is(Planted::AbsentAtOne)
     }
 
+    /// Whether the key that a request asks for has a value, by what is known of it here.
+    fn is_visible(&self, pending: &Pending) -> bool {
+        let shown = |key| Some(self.replica.as_ref()?.shown(key, self.stability.stable(), &pending.fetched));
+        pending.request.action.key().and_then(shown).is_some_and(|shown| shown.is_visible())
+    }
+
     /// What this node holds itself is looked up at once.
-    fn look_up(&self, hash: u64, key: &[u8], pending: &mut Pending) {
+    fn look_up(&self, hash: u64, pending: &mut Pending) {
         let Some(replica) = &self.replica else { return };
         for (id, held) in &replica.held {
             let shard = held.view.shard_of_hash(hash).id;
@@ -130,6 +161,7 @@ impl Node {
             if let Some(legacy) = own
                 && !held.done.contains_key(&self.me)
                 && pending.fetched.from(*id, self.me).is_none()
+                && let Some(key) = pending.request.action.key()
             {
                 pending.fetched.hear(self.me, legacy.fetch(0, key, self.stability.stable()));
             }

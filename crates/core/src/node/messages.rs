@@ -334,6 +334,7 @@ impl Node {
         for (node, covered) in &chunk.covered {
             self.stability.hear(*node, *covered);
         }
+        self.stability.learn(chunk.stable);
         // What the source knows of settlement comes first (design 8.3).
         self.hear_settled(now, &chunk.settled, effects);
         let (Some(replica), Some(pass)) = (&mut self.replica, &mut self.pass) else { return };
@@ -358,7 +359,11 @@ impl Node {
             Some(next) => {
                 pass.from = next;
                 pass.asks = 0;
-                self.pull(now, effects);
+                let resume_at = self.pass.as_ref().map_or(now.monotonic, |pass| self.rest(now, pass));
+                match resume_at > now.monotonic {
+                    true => self.pause_pass(resume_at),
+                    false => self.pull(now, effects),
+                }
             }
             None => self.finish_pass(now, chunk.horizon, effects),
         }

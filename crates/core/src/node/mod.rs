@@ -228,7 +228,7 @@ impl Node {
             self.membership.next_deadline(),
             self.pending.next_deadline(),
             self.acks.next_deadline(),
-            self.local_pass_due(),
+            self.pass.as_ref().and_then(|pass| pass.resume_at),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -270,7 +270,7 @@ impl Node {
             self.beat(now, effects);
         }
         self.run_membership(now, effects);
-        self.run_local_pass(now, effects);
+        self.resume_pass(now, effects);
         self.settle(now, effects);
         self.run_pending(now, effects);
         if self.progress {

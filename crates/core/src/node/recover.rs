@@ -237,9 +237,7 @@ impl Node {
         pass.asked_at = now.monotonic;
         pass.asks += 1;
         let to = pass.source.node;
-        if to != self.me
-            && let Some(pull) = self.next_pull()
-        {
+        if let Some(pull) = self.next_pull() {
             self.send(to, Message::SyncPull(pull), effects);
         }
     }
@@ -278,7 +276,8 @@ impl Node {
         };
         if !up || pass.asks > PULLS_MAX {
             self.give_up_pass(now);
-        } else if now.monotonic.since(pass.asked_at) >= self.config.cluster.attempt_timeout {
+        } else if pass.resume_at.is_none() && now.monotonic.since(pass.asked_at) >= self.config.cluster.attempt_timeout
+        {
             self.pull(now, effects);
         }
     }

@@ -215,12 +215,10 @@ impl Node {
         if !self.has_life() || !self.owns(&pending.request.action) {
             return false;
         }
-        let hash = pending.request.action.key().map_or(0, |key| key_hash(key));
-        if let Some(key) = pending.request.action.key().cloned()
-            && !self.has_key(&key, pending)
-        {
+        if !self.has_key(pending) {
             return false;
         }
+        let hash = pending.request.action.key().map_or(0, |key| key_hash(key));
         let Some(replica) = &self.replica else { return false };
         let satisfied = replica.satisfies(&pending.request.context, hash, &self.views, &pending.fetched);
         match &pending.request.action {

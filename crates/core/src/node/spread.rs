@@ -1,6 +1,6 @@
 //! How views spread, and what a node does when it adopts one (design 3.4, 11.2, 11.3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,7 +131,10 @@ impl Node {
         }
         self.stability.on_views(&self.views);
         let former: BTreeSet<ViewId> = self.views.former().map(|view| view.id).collect();
-        self.legacies.retain(|id, _| former.contains(id));
+        let (kept, settled) = std::mem::take(&mut self.legacies).into_iter().partition(|(id, _)| former.contains(id));
+        self.legacies = kept;
+        let settled: BTreeMap<ViewId, Replica> = settled;
+        effects.extend(settled.into_values().map(|legacy| Effect::Discard(legacy.shared)));
         self.holders.retain(|id, _| former.contains(id));
         self.statements.retain(|(id, _), _| former.contains(id));
         if self.pass.as_ref().and_then(|pass| pass.legacy).is_some_and(|legacy| !former.contains(&legacy)) {
@@ -160,6 +163,7 @@ impl Node {
                 self.legacies.insert(old.id, replica);
             } else {
                 discarded += replica.table().live();
+                effects.push(Effect::Discard(replica.shared));
             }
         }
         let unnamed = self.life != view.life(self.me) && !planted::is(Planted::LifeUnnamed);
@@ -167,8 +171,10 @@ impl Node {
         // What it holds it hands over, whatever life of it the view names: it may have started again after it was asked, recovered,
         // and acknowledged writes.
         if written_off {
-            discarded += self.legacies.values().map(|legacy| legacy.table().live()).sum::<u64>();
-            self.legacies.clear();
+            for legacy in std::mem::take(&mut self.legacies).into_values() {
+                discarded += legacy.table().live();
+                effects.push(Effect::Discard(legacy.shared));
+            }
         }
         if discarded > 0 || written_off {
             effects.push(Effect::Event(Event::Discarded { entries: discarded, written_off }));

@@ -70,6 +70,7 @@ impl Replica {
             closed: self.lives.closed().values().copied().collect(),
             horizon: self.horizon,
             covered: stability.words(),
+            stable,
             floor: (floor.clone(), floor_at),
             entries,
         }

@@ -58,6 +58,11 @@ impl Stability {
         }
     }
 
+    /// What another node of this view knows to be stable.
+    pub fn learn(&mut self, stable: Timestamp) {
+        self.stable = self.stable.max(stable);
+    }
+
     /// Recomputes the stable timestamp; tells whether it rose.
     pub fn advance(&mut self) -> bool {
         let former = self.former.values().filter(|_| !planted::is(Planted::LegacyPrunedByNew));

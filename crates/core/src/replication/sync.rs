@@ -50,6 +50,8 @@ pub struct Pass {
     pub from: u64,
     /// When it was asked for.
     pub asked_at: Instant,
+    /// When it will be asked for, if the pass pauses.
+    pub resume_at: Option<Instant>,
     /// How often that chunk was asked for.
     pub asks: u32,
     /// What the source had before the walk began.
@@ -96,6 +98,7 @@ impl Pass {
             legacy,
             from: 0,
             asked_at: now,
+            resume_at: None,
             asks: 1,
             first: None,
             covered_at_start: covered,

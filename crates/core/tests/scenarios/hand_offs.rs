@@ -1,10 +1,12 @@
 //! Executions in which a hand-off lost, brought back or withheld something (design 9, 11.1, 11.4 to 11.7).
 
 use precede_core::causality::context::Context;
+use precede_core::input::Input;
+use precede_core::limits::HAND_OFF_CHUNK_ENTRIES_MAX;
 use precede_core::wire::message::Message;
 use precede_core::wire::request::{Outcome, Refusal, ViewChange};
 
-use crate::changes::{DEADLINE, asked, begin, changed};
+use crate::changes::{DEADLINE, asked, begin, changed, check_homes, epochs, fill};
 use crate::lab::{Lab, value};
 
 /// 9, 11.4: a new owner that has a key from its own legacy, and takes the legacy of one that has deleted and collected it, drops
@@ -149,4 +151,39 @@ fn a_forced_change_settles_what_the_one_before_could_not() {
         assert!(lab.node(at).is_settled(), "{at}: {:?}", lab.node(at).outstanding());
         assert_eq!(value(&lab.get(at, "k", &written.context)).as_deref(), Some("v"));
     }
+}
+
+/// 6.3, 11.4: a new owner that was no member of the former view learns from a hand-off what is stable, and keeps no dependencies of
+/// that.
+#[test]
+fn a_new_owner_keeps_no_dependencies_of_what_is_stable() {
+    let mut lab = Lab::with_spares(2, 2, 2);
+    fill(&mut lab, &[0, 1], 40);
+    lab.run(1000);
+    begin(&mut lab, 0, &[0, 1, 2, 3], 2);
+    let report = |lab: &Lab| lab.node(2).report(lab.now());
+    lab.deliver_until(|lab| report(lab).live_keys > 0);
+    assert!(!lab.node(2).is_settled());
+    assert_eq!(report(&lab).window_writes, 0, "{:?}", report(&lab));
+}
+
+/// 11.9: between its chunks a hand-off rests, whatever else happens meanwhile; that of a node to itself too.
+#[test]
+fn a_hand_off_rests_between_its_chunks() {
+    let mut lab = Lab::new(2, 2);
+    let count = HAND_OFF_CHUNK_ENTRIES_MAX * 3;
+    let contents = fill(&mut lab, &[0, 1], count);
+    lab.run(1000);
+    let id = begin(&mut lab, 0, &[0, 1], 1);
+    lab.deliver_until(|lab| epochs(lab) == [Some(1), Some(1)]);
+    let held = |lab: &Lab| lab.node(0).report(lab.now()).live_keys;
+    for _ in 0..10 {
+        lab.step(0, Input::Tick);
+        lab.deliver();
+    }
+    let now = held(&lab);
+    assert!((1..count as u64 / 2 - 100).contains(&now), "a chunk at a time, and not all {count}: {now}");
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.run(1000);
+    check_homes(&lab, &contents);
 }

@@ -159,7 +159,7 @@ impl Lab {
                     self.events.push((at, event));
                 }
                 // Messages go to whoever is there.
-                Effect::Reach(_) => {}
+                Effect::Reach(_) | Effect::Discard(_) => {}
                 Effect::Stop => self.nodes[at] = None,
             }
         }

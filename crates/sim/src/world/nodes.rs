@@ -154,7 +154,7 @@ impl World {
                 self.answer(at, id.0, *reply, false);
             }
             Effect::Event(event) => self.hear(at, &event),
-            Effect::Reach(_) => {}
+            Effect::Reach(_) | Effect::Discard(_) => {}
             Effect::Stop => self.stop(at),
         }
     }
