@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 12] = [
+const SEEDS: [(Mix, u64, u64); 13] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -27,6 +27,8 @@ const SEEDS: [(Mix, u64, u64); 12] = [
     (Mix::Single, 3029, 33),
     // An old owner that could not answer a read was not asked for its hand-off, and the change did not settle.
     (Mix::Views, 600_394, 40),
+    // The judge: a node crashes after an answer that is still under way, and what it knew to be stable counts.
+    (Mix::Comebacks, 114_222, 24),
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! Faults take effect, and end.
 
 use precede_checker::Outcome as Learnt;
+use precede_core::node::Node;
 
 use crate::faults::{Fault, Planned};
 use crate::machine::Waiting;
@@ -73,7 +74,10 @@ impl World {
 
     pub(super) fn crash(&mut self, at: usize) {
         let machine = &mut self.machines[at];
-        if machine.node.take().is_none() {
+        let node = machine.node.take();
+        // Answers that it has given may still be under way.
+        self.stable_reached = self.stable_reached.max(node.as_ref().map(Node::stable).unwrap_or_default());
+        if node.is_none() {
             return;
         }
         machine.paused = false;
