@@ -69,6 +69,8 @@ pub struct Write {
     pub acks: u32,
     /// All replicas that held it crashed.
     pub lost: bool,
+    /// Its maker crashed before any other replica had taken it. Something greater may be there all the same.
+    pub alone: bool,
 }
 
 /// The record.
@@ -205,7 +207,7 @@ impl Oracle {
         let write = WriteIx::new(self.writes.len());
         let tombstone = seen.value.is_none();
         let (version, key) = (seen.version, seen.key);
-        self.writes.push(Write { version, key, tombstone, issue: named, past, acks: 0, lost: false });
+        self.writes.push(Write { version, key, tombstone, issue: named, past, acks: 0, lost: false, alone: false });
         self.by_version.insert(version, write);
         let place = self.by_key[key].partition_point(|at| self.writes[at.at()].version < version);
         self.by_key[key].insert(place, write);

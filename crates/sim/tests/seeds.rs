@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 13] = [
+const SEEDS: [(Mix, u64, u64); 15] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -29,6 +29,10 @@ const SEEDS: [(Mix, u64, u64); 13] = [
     (Mix::Views, 600_394, 40),
     // The judge: a node crashes after an answer that is still under way, and what it knew to be stable counts.
     (Mix::Comebacks, 114_222, 24),
+    // The judge: a copy that only its crashed maker had is gone, though something greater is there.
+    (Mix::ViewLags, 119_900, 24),
+    // The judge: what one who has left still holds of a settled view nobody asks for; the one new replica lost it.
+    (Mix::ViewFaults, 122_635, 24),
 ];
 
 #[test]

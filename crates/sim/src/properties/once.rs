@@ -3,7 +3,8 @@
 use crate::oracle::Oracle;
 use crate::past::WriteIx;
 
-/// Counts what a put came to whose client was told that it was made once. A copy whose holders all crashed is gone; of deletes
+/// Counts what a put came to whose client was told that it was made once. A copy whose holders all crashed is gone, also where a
+/// greater version stands in its place; of deletes
 /// it cannot be told which tombstone is whose.
 ///
 /// # Errors
@@ -15,7 +16,7 @@ pub fn check(oracle: &Oracle, issue: usize) -> Result<(), String> {
     }
     let is_copy = |write: &WriteIx| {
         let record = &oracle.writes[write.at()];
-        record.issue == Some(issue) && !record.lost
+        record.issue == Some(issue) && !record.lost && !record.alone
     };
     let mut copies = oracle.of_key(asked.key).iter().copied().filter(is_copy);
     match (copies.next(), copies.next()) {

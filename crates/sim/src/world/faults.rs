@@ -1,7 +1,9 @@
 //! Faults take effect, and end.
 
 use precede_checker::Outcome as Learnt;
-use precede_core::node::Node;
+use precede_core::causality::version::Version;
+use precede_core::id::Life;
+use precede_core::node::{Node, TableReport};
 
 use crate::faults::{Fault, Planned};
 use crate::machine::Waiting;
@@ -81,7 +83,7 @@ impl World {
             return;
         }
         machine.paused = false;
-        machine.life = None;
+        let life = machine.life.take();
         machine.wakes_at = None;
         machine.generation += 1;
         machine.take_backlog();
@@ -93,8 +95,24 @@ impl World {
             }
         }
         self.note_loss();
+        self.note_alone(life);
         self.bury(at, "crashed");
         self.hint_all(at, false, 600);
+    }
+
+    /// What only the life that is over had taken was on one replica.
+    fn note_alone(&mut self, life: Option<Life>) {
+        let tables = self.tables();
+        let taken = |version: &Version| {
+            let by = |table: &TableReport| {
+                table.applied.covers(version) || table.held.iter().any(|(_, vector)| vector.covers(version))
+            };
+            tables.iter().any(|(_, table)| by(table))
+        };
+        let made = self.oracle.writes.iter_mut().filter(|write| Some(write.version.origin.life()) == life);
+        for write in made {
+            write.alone |= !taken(&write.version);
+        }
     }
 
     /// What nobody holds any more is lost.

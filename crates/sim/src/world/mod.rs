@@ -20,7 +20,7 @@ use bytes::Bytes;
 use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::effect::Effects;
-use precede_core::id::NodeId;
+use precede_core::id::{NodeId, ViewId};
 use precede_core::wire::request::{Request, WriteConcern};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -158,6 +158,8 @@ pub struct World {
     views: BTreeMap<precede_core::id::ViewId, precede_core::placement::view::View>,
     /// Whether two of them have one epoch: then promises are weaker (design 11.7).
     siblings: bool,
+    /// Views that some node knows to be settled: what is still held of them nobody asks for.
+    settled: BTreeSet<ViewId>,
     /// What there was of the key when a request came.
     known_then: BTreeMap<u64, Known>,
     /// The writes that two replicas have acknowledged, and that no loss of memory since can have taken from one of them.
@@ -234,6 +236,7 @@ impl World {
             clock_lost: false,
             views: BTreeMap::new(),
             siblings: false,
+            settled: BTreeSet::new(),
             known_then: BTreeMap::new(),
             on_two: BTreeSet::new(),
             losses: 0,

@@ -224,7 +224,8 @@ impl World {
                 }
             }
             // A shard of one replica may have said so and lost its memory since.
-            NodeEvent::ViewSettled(_) => {
+            NodeEvent::ViewSettled(id) => {
+                self.settled.insert(*id);
                 self.bury(at, "dropped its legacy");
                 self.pass_by_chance(Moment::Settled, at);
             }

@@ -50,7 +50,10 @@ impl World {
             shard: table.shard,
         };
         // What a node holds that was written off is given up already, though it may not have heard of it.
-        let counts = |(at, table): &(usize, TableReport)| !self.is_written_off(*at, &table.view.id);
+        let counts = |(at, table): &(usize, TableReport)| {
+            let is_settled = !self.siblings && self.settled.contains(&table.view.id);
+            !is_settled && !self.is_written_off(*at, &table.view.id)
+        };
         self.tables().into_iter().filter(counts).map(table).collect()
     }
 
