@@ -262,7 +262,14 @@ fn other_paths_and_methods_are_refused_in_json() {
     ] {
         let response = cluster.request(0, method, path, "");
         assert_eq!((response.status, response.header("allow")), (405, allow), "{method} {path}");
-        assert_eq!(response.json()["message"], json!(format!("Error in {method}")));
+        let said = error(method, &format!("Method not allowed: this path knows {allow}"));
+        assert_eq!(response.json(), said, "{method} {path}");
+    }
+    let known = cluster.request(0, "PUT", "/kv-store/keys/k", r#"{"value": 1}"#).context().to_owned();
+    let body = json!({ "causal-context": { "token": known } }).to_string();
+    for (method, path) in [("POST", "/kv-store/keys/k"), ("POST", "/kv-store/shards"), ("GET", "/x")] {
+        let response = cluster.request(0, method, path, &body);
+        assert_eq!(response.context(), known, "{method} {path} returns the context that came in the body");
     }
 }
 

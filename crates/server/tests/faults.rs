@@ -12,6 +12,8 @@ mod dice;
 mod finals;
 #[path = "faults/full_speed.rs"]
 mod full_speed;
+#[path = "faults/least.rs"]
+mod least;
 #[path = "faults/nodes.rs"]
 mod nodes;
 #[path = "faults/raw.rs"]

@@ -3,6 +3,9 @@
 
 mod cluster;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use cluster::{Cluster, Connection, request, wait_for};
 use serde_json::json;
 
@@ -207,6 +210,18 @@ async fn http2_is_spoken_with_prior_knowledge() {
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         serde_json::from_slice::<serde_json::Value>(&bytes).unwrap();
     }
+}
+
+#[test]
+fn an_http2_connection_without_a_request_ends_in_its_own_protocol() {
+    let cluster = Cluster::single(&["--header-timeout-ms", "200", "--idle-timeout-ms", "400"]);
+    let mut stream = TcpStream::connect(cluster.address(0)).unwrap();
+    // The preface, and empty settings.
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00").unwrap();
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).unwrap();
+    assert_eq!(said.get(3), Some(&4), "settings come first: {said:?}");
+    assert!(!said.windows(8).any(|bytes| bytes == b"HTTP/1.1"), "{:?}", String::from_utf8_lossy(&said));
 }
 
 #[test]

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::settings::HttpLimits;
 
+/// How a connection of HTTP/2 begins (RFC 9113, 3.4), as far as it tells.
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
 /// What happens on one connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
@@ -98,9 +101,13 @@ impl Activity {
     }
 
     /// Bytes were read.
-    pub(crate) fn on_read(&self) {
+    pub(crate) fn on_read(&self, bytes: &[u8]) {
         let now = self.now();
         self.progress.store(now, Ordering::Relaxed);
+        if bytes.starts_with(H2_PREFACE) {
+            self.is_h2.store(true, Ordering::Relaxed);
+            self.head.store(0, Ordering::Relaxed);
+        }
         if self.busy.load(Ordering::Relaxed) == 0
             && self.head.load(Ordering::Relaxed) == 0
             && !self.is_h2.load(Ordering::Relaxed)

@@ -85,3 +85,12 @@ pub(crate) fn header_token(app: &App, head: &Parts) -> String {
         Err(_) => String::new(),
     }
 }
+
+/// The token of the contexts of headers and body, for answers that need nothing else of the body. Where that cannot be read, the
+/// headers' alone.
+pub(crate) async fn whole_token(app: &App, head: &Parts, body: Incoming) -> String {
+    match prepare(app, head, body, false).await {
+        Ok(prepared) => token::encode(&prepared.context, app.driver.fingerprint()),
+        Err(_) => header_token(app, head),
+    }
+}

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use crate::http::App;
 use crate::http::activity::Activity;
 use crate::http::errors::{Failure, unknown_path, wrong_method};
-use crate::http::prepare::header_token;
+use crate::http::prepare::{header_token, whole_token};
 use crate::http::reply::{self, Response};
 use crate::http::{health, keys, shards, view_change};
 use crate::peer;
@@ -87,26 +87,28 @@ async fn route(app: &App, head: &Parts, body: Incoming) -> Response {
     if let Some(key) = key_of(path) {
         return match head.method {
             Method::GET | Method::PUT | Method::DELETE => keys::answer(app, head, key, body).await,
-            _ => wrong_method(&head.method, "GET, PUT, DELETE", &header_token(app, head)),
+            _ => wrong_method(&head.method, "GET, PUT, DELETE", &whole_token(app, head, body).await),
         };
     }
     let route = match path {
         VIEW_CHANGE => {
             return match head.method {
                 Method::PUT | Method::GET => view_change::answer(app, head, body).await,
-                _ => wrong_method(&head.method, "GET, PUT", &header_token(app, head)),
+                _ => wrong_method(&head.method, "GET, PUT", &whole_token(app, head, body).await),
             };
         }
         "/kv-store/key-count" => shards::Route::KeyCount,
         SHARDS => shards::Route::Shards,
         _ => match path.strip_prefix(SHARDS).and_then(|rest| rest.strip_prefix('/')) {
             Some(id) if !id.contains('/') => shards::Route::Shard(id),
-            Some(_) | None => return unknown_path(&head.method, &header_token(app, head)),
+            Some(_) | None => {
+                return unknown_path(&head.method, &whole_token(app, head, body).await);
+            }
         },
     };
     match head.method {
         Method::GET => shards::answer(app, head, route, body).await,
-        _ => wrong_method(&head.method, "GET", &header_token(app, head)),
+        _ => wrong_method(&head.method, "GET", &whole_token(app, head, body).await),
     }
 }
 

@@ -93,7 +93,7 @@ impl AsyncRead for Watched {
         // The stream's own way: after a partial read it waits for readiness without asking the kernel again.
         ready!(Pin::new(&mut self.incoming).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.activity.on_read();
+            self.activity.on_read(&buf.filled()[before..]);
         }
         Poll::Ready(Ok(()))
     }

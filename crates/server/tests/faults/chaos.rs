@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::MACHINE;
 use crate::dice::Dice;
 use crate::finals;
+use crate::least;
 use crate::nodes::Nodes;
 use crate::raw::{Answer, Raw, Silence};
 use crate::record::{self, Crash, Entry};
@@ -52,6 +53,7 @@ async fn run(mut nodes: Nodes) {
     let entries = std::mem::take(&mut load.lock().entries);
     let keys: BTreeSet<String> = entries.iter().map(|entry| entry.operation.key.clone()).collect();
     let finals = finals::read(&nodes.view, &nodes.raw, &keys).await;
+    least::contexts_at_their_least(&nodes.view, &nodes.raw, &keys).await;
     nodes.all_ready().await;
     record::judge(&entries, &crashes, &finals);
 }

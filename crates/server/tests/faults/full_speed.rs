@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::MACHINE;
 use crate::dice::Dice;
 use crate::finals;
+use crate::least;
 use crate::nodes::Nodes;
 use crate::record::{self, Entry};
 
@@ -36,6 +37,7 @@ async fn a_healthy_cluster_at_full_speed_is_causal() {
     let entries = std::mem::take(&mut board.lock().entries);
     let keys: BTreeSet<String> = entries.iter().map(|entry| entry.operation.key.clone()).collect();
     let finals = finals::read(&nodes.view, &nodes.raw, &keys).await;
+    least::contexts_at_their_least(&nodes.view, &nodes.raw, &keys).await;
     nodes.all_ready().await;
     record::judge(&entries, &[], &finals);
 }
