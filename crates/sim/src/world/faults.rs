@@ -12,7 +12,7 @@ use crate::properties::no_lost_write;
 use crate::queue::Event;
 use crate::trace::letter;
 use crate::violation::Rule;
-use crate::world::views::is_held;
+use crate::world::views::{Table, is_held};
 use crate::world::{MILLISECOND, SECOND, SLACK, World};
 
 impl World {
@@ -96,7 +96,7 @@ impl World {
         }
         self.note_loss();
         self.note_alone(life);
-        self.bury(at, "crashed");
+        self.bury_but(&self.asked_holders(), at, "crashed");
         self.hint_all(at, false, 600);
     }
 
@@ -117,13 +117,16 @@ impl World {
 
     /// What nobody holds any more is lost.
     pub(super) fn bury(&mut self, at: usize, why: &str) {
-        let tables = self.holders();
+        self.bury_but(&self.holders(), at, why);
+    }
+
+    fn bury_but(&mut self, tables: &[Table], at: usize, why: &str) {
         let kept_from = match (self.mix.has_crashes(), self.mix.has_single_crashes_only()) {
             (false, _) => Some(1),
             (true, true) => Some(2),
             (true, false) => None,
         };
-        let is_held = |oracle: &crate::oracle::Oracle, write| is_held(oracle, &tables, write);
+        let is_held = |oracle: &crate::oracle::Oracle, write| is_held(oracle, tables, write);
         let judgement = no_lost_write::mark_lost(&mut self.oracle, is_held, kept_from);
         self.judge(Rule::NoLostWrite, judgement, || format!("{} {why}", letter(at)));
     }

@@ -50,11 +50,14 @@ impl World {
             shard: table.shard,
         };
         // What a node holds that was written off is given up already, though it may not have heard of it.
-        let counts = |(at, table): &(usize, TableReport)| {
-            let is_settled = !self.siblings && self.settled.contains(&table.view.id);
-            !is_settled && !self.is_written_off(*at, &table.view.id)
-        };
+        let counts = |(at, table): &(usize, TableReport)| !self.is_written_off(*at, &table.view.id);
         self.tables().into_iter().filter(counts).map(table).collect()
+    }
+
+    /// Those of them that would still be asked: not those of settled views, in what they have not dropped yet.
+    pub(super) fn asked_holders(&self) -> Vec<Table> {
+        let is_asked = |table: &Table| self.siblings || !self.settled.contains(&table.view.id);
+        self.holders().into_iter().filter(is_asked).collect()
     }
 
     /// Whether a view above this one was made without a node.
