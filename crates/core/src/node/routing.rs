@@ -184,12 +184,12 @@ impl Node {
         if pending.hops >= HOPS_MAX {
             return;
         }
-        let Some(at) = self.choose(pending) else {
+        let Some(at) = self.choose(now, pending) else {
             // All were tried. Where some did not answer, messages may have been lost: go round again.
             // A write whose replicas are not connected has not been sent: it waits for a connection.
             let unsent = pending.request.action.is_write() && pending.refused.is_none();
             if unsent {
-                self.ask_lives(pending, effects);
+                self.ask_lives(now, pending, effects);
             }
             // Views differ for a moment while they change.
             let unsettled = pending.refused == Some(Refusal::NotOwner) || !self.views.is_settled();
@@ -232,12 +232,20 @@ impl Node {
         self.send(at, Message::Forward(forward), effects);
     }
 
-    /// Asks the replicas of a write's shard for a word of theirs, where none was heard yet: it names their lives.
-    fn ask_lives(&mut self, pending: &Pending, effects: &mut Effects) {
+    /// Whether this node knows the life of another well enough to send it a write. Members tell each other of new lives; whoever is
+    /// none may not be told when all of them start again, and goes by what it has heard lately.
+    fn knows_life(&self, now: Now, node: NodeId) -> bool {
+        let lately = self.config.cluster.attempt_timeout * AVOID_ATTEMPTS;
+        let is_fresh = || self.heard.get(&node).is_some_and(|at| now.monotonic.since(*at) < lately);
+        self.life_of(node).is_some() && (self.shard().is_some() || is_fresh())
+    }
+
+    /// Asks the replicas of a write's shard for a word of theirs, where none was heard, or none lately: it names their lives.
+    fn ask_lives(&mut self, now: Now, pending: &Pending, effects: &mut Effects) {
         let Some(key) = pending.request.action.key() else { return };
         let shard = self.views.current().shard_of_hash(key_hash(key)).id;
         for node in self.views.current().members_of(shard) {
-            if node != self.me && self.life_of(node).is_none() && self.offered.insert(node) {
+            if node != self.me && !self.knows_life(now, node) && self.offered.insert(node) {
                 self.send(node, Message::ViewAsk, effects);
             }
         }
@@ -245,7 +253,7 @@ impl Node {
 
     /// The next node to try: one that looks healthy if there is one, and, for a read that this replica cannot answer, one
     /// that says it has what the context needs.
-    fn choose(&mut self, pending: &Pending) -> Option<NodeId> {
+    fn choose(&mut self, now: Now, pending: &Pending) -> Option<NodeId> {
         let owner = self.owns(&pending.request.action);
         let shard = match &pending.request.action {
             Action::ChangeView(_) => return None,
@@ -266,7 +274,7 @@ impl Node {
             // What is sent without a connection may or may not arrive, and what is not meant for one life may arrive at two: a read can
             // bear that, a write cannot.
             .filter(|node| {
-                let is_known = self.life_of(*node).is_some() && !self.disconnected.contains(node);
+                let is_known = self.knows_life(now, *node) && !self.disconnected.contains(node);
                 is_known || !pending.request.action.is_write()
             })
             .collect();

@@ -34,3 +34,25 @@ fn a_forwarded_write_that_comes_twice_is_not_taken_by_a_later_life() {
         assert_eq!(lab.get(at, &key, &Context::default()).outcome, Outcome::Absent, "at {at}");
     }
 }
+
+/// 7.1: who is no member is told nothing when all members start again. It asks for their lives before it sends a write: one that
+/// is meant for a life which is over is refused, and nobody could say that nothing had become of it.
+#[test]
+fn an_outsider_asks_for_lives_before_it_sends_a_write() {
+    let mut lab = Lab::with_spares(2, 2, 1);
+    lab.put(2, "k", "v", &Context::default());
+    lab.cut(0, 2);
+    lab.cut(1, 2);
+    for at in [0, 1] {
+        lab.crash(at);
+    }
+    lab.run(100);
+    for at in [0, 1] {
+        lab.start(at);
+    }
+    lab.run(5000);
+    lab.heal();
+    let reply = lab.put(2, "k", "again", &Context::default());
+    assert!(matches!(reply.outcome, Outcome::Written { .. }), "{:?}", reply.outcome);
+    assert!(!reply.repeat_unconfirmed);
+}
