@@ -1,15 +1,13 @@
 //! What a node wants done.
 
-use std::sync::Arc;
-
 use crate::event::Event;
 use crate::id::{Address, NodeId, RequestId};
-use crate::replication::Shared;
+use crate::replication::replica::Replica;
 use crate::wire::message::Envelope;
 use crate::wire::request::Reply;
 
 /// One thing to do. EFFECTS ARE EXECUTED IN ORDER.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Effect {
     /// Send a message to a node. It may be lost; the protocol repeats what matters.
     Send {
@@ -27,8 +25,8 @@ pub enum Effect {
     },
     /// Something worth a log line or a count.
     Event(Event),
-    /// Nobody needs this table any more. To free its entries takes longer than a step may.
-    Discard(Arc<Shared>),
+    /// Nobody needs this any more. To free its entries takes longer than a step may.
+    Discard(Box<Replica>),
     /// From now on these nodes are spoken to, besides those that have spoken first: keep connections to them.
     Reach(Vec<Address>),
     /// End this process: a later life of this address exists (design 15.1).

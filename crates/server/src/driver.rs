@@ -254,8 +254,9 @@ impl Driver {
                     let _ = state.asked.remove(&id).map(|sender| sender.send(reply));
                 }
                 Effect::Event(event) => events::log(&event, state.node.view()),
-                Effect::Discard(table) => {
-                    tokio::task::spawn_blocking(move || drop(table));
+                Effect::Discard(replica) => {
+                    // Where the system has no thread to give, it is freed here.
+                    let _ = std::thread::Builder::new().name("discard".to_owned()).spawn(move || drop(replica));
                 }
                 Effect::Reach(addresses) => {
                     self.fingerprint.store(state.node.cluster(), Ordering::Relaxed);

@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 16] = [
+const SEEDS: [(Mix, u64, u64); 19] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -35,6 +35,12 @@ const SEEDS: [(Mix, u64, u64); 16] = [
     (Mix::ViewFaults, 122_635, 24),
     // The judge: a delete in a first view that began anew does not undo what the cluster has written.
     (Mix::ViewFaults, 136_995, 24),
+    // The judge: one replica, whose wall clock was set back, forgot everything, and a spare was still there.
+    (Mix::Clocks, 163_459, 24),
+    // The judge: a change waits for a member whose clock was set back below its former life.
+    (Mix::Everything, 155_533, 24),
+    // A node outside the view sent a write for a life that was over, and could not say what had become of it.
+    (Mix::TotalLoss, 149_480, 24),
 ];
 
 #[test]

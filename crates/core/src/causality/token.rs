@@ -91,12 +91,9 @@ pub fn encode(context: &Context, cluster: u64) -> String {
             views.push(origin.view);
         }
     }
+    let place = |view: &ViewId| views.iter().position(|other| other == view).expect("it was just noted");
     let entry = |(origin, timestamp): (&Origin, Timestamp)| WireEntry {
-        view: views
-            .iter()
-            .position(|view| *view == origin.view)
-            .and_then(|at| u16::try_from(at).ok())
-            .unwrap_or_default(),
+        view: u16::try_from(place(&origin.view)).expect("entries are fewer than 65,536, so are their views"),
         node: origin.node.0.to_le_bytes(),
         age: timestamp.0.wrapping_sub(origin.start.0),
         distance: timestamp.0.wrapping_sub(context.stable.0).cast_signed(),

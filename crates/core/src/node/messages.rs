@@ -334,7 +334,9 @@ impl Node {
         for (node, covered) in &chunk.covered {
             self.stability.hear(*node, *covered);
         }
-        self.stability.learn(chunk.stable);
+        for (view, least) in &chunk.former {
+            self.stability.hear_former(view, *least);
+        }
         // What the source knows of settlement comes first (design 8.3).
         self.hear_settled(now, &chunk.settled, effects);
         let (Some(replica), Some(pass)) = (&mut self.replica, &mut self.pass) else { return };

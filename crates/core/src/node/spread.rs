@@ -134,7 +134,7 @@ impl Node {
         let (kept, settled) = std::mem::take(&mut self.legacies).into_iter().partition(|(id, _)| former.contains(id));
         self.legacies = kept;
         let settled: BTreeMap<ViewId, Replica> = settled;
-        effects.extend(settled.into_values().map(|legacy| Effect::Discard(legacy.shared)));
+        effects.extend(settled.into_values().map(|legacy| Effect::Discard(Box::new(legacy))));
         self.holders.retain(|id, _| former.contains(id));
         self.statements.retain(|(id, _), _| former.contains(id));
         if self.pass.as_ref().and_then(|pass| pass.legacy).is_some_and(|legacy| !former.contains(&legacy)) {
@@ -163,7 +163,7 @@ impl Node {
                 self.legacies.insert(old.id, replica);
             } else {
                 discarded += replica.table().live();
-                effects.push(Effect::Discard(replica.shared));
+                effects.push(Effect::Discard(Box::new(replica)));
             }
         }
         let unnamed = self.life != view.life(self.me) && !planted::is(Planted::LifeUnnamed);
@@ -173,7 +173,7 @@ impl Node {
         if written_off {
             for legacy in std::mem::take(&mut self.legacies).into_values() {
                 discarded += legacy.table().live();
-                effects.push(Effect::Discard(legacy.shared));
+                effects.push(Effect::Discard(Box::new(legacy)));
             }
         }
         if discarded > 0 || written_off {
@@ -188,7 +188,7 @@ impl Node {
         self.adopted = BTreeSet::from([self.me]);
         self.offered.clear();
         self.answer_unacked(effects);
-        match old.id.epoch == 0 && !is_former && !self.views.settled().contains(&old.id) {
+        match old.id.epoch == 0 && !is_former {
             // What was stable in a cluster of its own says nothing about this one.
             true => self.stability = Stability::of_stranger(view),
             false => self.stability.adopt(old.id, view),

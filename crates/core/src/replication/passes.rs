@@ -70,7 +70,7 @@ impl Replica {
             closed: self.lives.closed().values().copied().collect(),
             horizon: self.horizon,
             covered: stability.words(),
-            stable,
+            former: stability.former_words(),
             floor: (floor.clone(), floor_at),
             entries,
         }

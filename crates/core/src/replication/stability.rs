@@ -58,9 +58,11 @@ impl Stability {
         }
     }
 
-    /// What another node of this view knows to be stable.
-    pub fn learn(&mut self, stable: Timestamp) {
-        self.stable = self.stable.max(stable);
+    /// The least last word of the members of a former view, as another node of this view knows it.
+    pub fn hear_former(&mut self, view: &ViewId, least: Timestamp) {
+        if let Some(known) = self.former.get_mut(view) {
+            *known = (*known).max(least);
+        }
     }
 
     /// Recomputes the stable timestamp; tells whether it rose.
@@ -90,6 +92,12 @@ impl Stability {
     #[must_use]
     pub fn words(&self) -> Vec<(NodeId, Timestamp)> {
         self.covered.iter().map(|(node, covered)| (*node, *covered)).collect()
+    }
+
+    /// What is known of former views, for whoever was no member of them.
+    #[must_use]
+    pub fn former_words(&self) -> Vec<(ViewId, Timestamp)> {
+        self.former.iter().map(|(view, least)| (*view, *least)).collect()
     }
 
     /// The member that holds the stable timestamp back.

@@ -348,8 +348,8 @@ pub struct SyncChunk {
     pub horizon: Timestamp,
     /// What the source knows of everyone's `covered`; the target takes it first, so that both agree on what is stable.
     pub covered: Vec<(NodeId, Timestamp)>,
-    /// What the source knows to be stable: of a former view a target that was no member of it has nobody's word.
-    pub stable: Timestamp,
+    /// The least last words of the members of former views: a target that was no member of them has heard none.
+    pub former: Vec<(ViewId, Timestamp)>,
     /// Dependencies that left the source's window early, and the timestamp up to which they stand for versions.
     pub floor: (Context, Timestamp),
     /// The entries.
@@ -384,7 +384,7 @@ impl SyncChunk {
             closed: Vec::new(),
             horizon: Timestamp::ZERO,
             covered: Vec::new(),
-            stable: Timestamp::ZERO,
+            former: Vec::new(),
             floor: (Context::default(), Timestamp::ZERO),
             entries: Vec::new(),
         }

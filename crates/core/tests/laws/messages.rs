@@ -291,10 +291,10 @@ pub(crate) fn pull() -> impl Strategy<Value = SyncPull> {
 fn chunk() -> impl Strategy<Value = SyncChunk> {
     let place = (any_number(), any_number(), of(any_number()), any::<bool>());
     let vectors = (any_vector(), any_vector(), lives(), closed(), any_timestamp());
-    let covered = (vec((any_node(), any_timestamp()), 0..3), any_timestamp());
+    let covered = (vec((any_node(), any_timestamp()), 0..3), vec((any_view_id(), any_timestamp()), 0..3));
     let former = (of(any_view_id()), vec(any_view_id(), 0..3), any::<bool>(), held());
     (place, former, vectors, covered, (any_context(), any_timestamp()), vec(sync_entry(), 0..4)).prop_map(
-        |(place, former, (vector, seen, lives, closed, horizon), (covered, stable), floor, entries)| {
+        |(place, former, (vector, seen, lives, closed, horizon), (covered, former_words), floor, entries)| {
             let ((pass, from, next, recovered), (legacy, settled, is_settled, held)) = (place, former);
             SyncChunk {
                 pass,
@@ -311,7 +311,7 @@ fn chunk() -> impl Strategy<Value = SyncChunk> {
                 closed,
                 horizon,
                 covered,
-                stable,
+                former: former_words,
                 floor,
                 entries,
             }

@@ -187,6 +187,8 @@ impl World {
         if let Some(node) = &machine.node {
             let judgement = match node.view().id == view.id && node.is_settled() {
                 true => one_home::node(&self.oracle, &view, machine.id, &node.tables()),
+                // Such a one cannot hand over, until its clock has passed its former life.
+                false if self.clock_lost || self.stale_start => Ok(()),
                 false => {
                     Err(format!("in view {:?} of {:?}, outstanding {:?}", node.view().id, view.id, node.outstanding()))
                 }

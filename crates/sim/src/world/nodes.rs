@@ -281,7 +281,8 @@ impl World {
         let behind = self.machines[at].node.as_ref().is_some_and(|node| node.view().id < self.view_now().id);
         self.stale_start |= behind && matches!(how, Met::FreshCluster | Met::Majority);
         let set_back = self.shape.skew_ms_max > DRIFT_MS && skew_ms < self.skew_ms_high;
-        self.clock_lost |= back || (nobody && self.requests > 0 && set_back);
+        let forgotten = nobody || how == Met::FreshCluster;
+        self.clock_lost |= back || (forgotten && self.requests > 0 && set_back);
     }
 
     fn digest_bytes(&mut self, at: usize, kind: u8, bytes: &[u8]) {
