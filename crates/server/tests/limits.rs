@@ -83,7 +83,7 @@ fn slow_requests_are_ended() {
     assert_eq!(idle.receive().unwrap().status, 200);
     assert_eq!(head.receive().unwrap().status, 408);
     assert_eq!(body.receive().unwrap().status, 408);
-    assert_eq!(silent.receive().unwrap().status, 408);
+    assert!(silent.has_ended(), "without a word, which the next request on it would take for its answer");
     idle.send("GET", "/healthz", &[], b"").unwrap();
     assert_eq!(idle.receive().unwrap().status, 200, "it was idle for less than its limit");
     assert!(idle.has_ended(), "and then for longer");

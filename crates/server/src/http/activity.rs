@@ -21,6 +21,8 @@ pub(crate) struct Activity {
     progress: AtomicU64,
     /// Milliseconds from the start to the first byte of the head that is arriving, plus 1; 0 if none is.
     head: AtomicU64,
+    /// Whether anything was read.
+    has_spoken: AtomicBool,
     /// Whether it is HTTP/2, where bytes come without a head.
     is_h2: AtomicBool,
     /// Whether a response's body was a raw value, which may end in anything.
@@ -37,6 +39,8 @@ pub(crate) enum Verdict {
     Fine(Duration),
     /// The head of a request takes too long.
     HeadTooSlow,
+    /// Nothing has ever come. Whoever has it in store for a request to come must not find an answer in it.
+    Silent,
     /// Nothing happens.
     Idle,
 }
@@ -49,6 +53,7 @@ impl Activity {
             busy: AtomicUsize::new(0),
             progress: AtomicU64::new(0),
             head: AtomicU64::new(1),
+            has_spoken: AtomicBool::new(false),
             is_h2: AtomicBool::new(false),
             has_raw: AtomicBool::new(false),
         }
@@ -85,7 +90,8 @@ impl Activity {
             let age = Duration::from_millis(now.saturating_sub(head - 1));
             return match limits.header_timeout.checked_sub(age) {
                 Some(left) if !left.is_zero() => Verdict::Fine(left),
-                Some(_) | None => Verdict::HeadTooSlow,
+                Some(_) | None if self.has_spoken.load(Ordering::Relaxed) => Verdict::HeadTooSlow,
+                Some(_) | None => Verdict::Silent,
             };
         }
         let age = Duration::from_millis(now.saturating_sub(self.progress.load(Ordering::Relaxed)));
@@ -104,6 +110,7 @@ impl Activity {
     pub(crate) fn on_read(&self, bytes: &[u8]) {
         let now = self.now();
         self.progress.store(now, Ordering::Relaxed);
+        self.has_spoken.store(true, Ordering::Relaxed);
         if bytes.starts_with(H2_PREFACE) {
             self.is_h2.store(true, Ordering::Relaxed);
             self.head.store(0, Ordering::Relaxed);

@@ -96,6 +96,7 @@ pub(crate) async fn serve(
                         cork.last_word(TOO_SLOW);
                         return;
                     }
+                    Verdict::Silent => return,
                     Verdict::Idle if closing => return,
                     Verdict::Idle => {
                         closing = true;
