@@ -366,7 +366,10 @@ impl Node {
         // Who answers cannot know what became of later tries; of earlier ones it may know, and the one that made this very
         // version made no other.
         reply.repeat_unconfirmed = match (&pending.attempts[..], &reply.version) {
-            ([], _) | (_, None) => false,
+            ([], _) => false,
+            // One replica had nothing to delete. What another one still does of it may come after what is written next.
+            _ if reply.outcome == Outcome::Absent => pending.request.action.is_write(),
+            (_, None) => false,
             ([other], Some(version)) if other.id < id && made_it(other, version) => false,
             (others, Some(_)) => reply.repeat_unconfirmed || others.iter().any(|other| other.id > id),
         };

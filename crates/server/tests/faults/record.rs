@@ -62,6 +62,7 @@ pub(crate) fn outcome(action: &Action, key: &str, answer: &Result<Answer, Silenc
     match (action, answer.status) {
         (Action::Get, 200) => Outcome::Read { value: Some(answer.value()) },
         (Action::Get, 404) => Outcome::Read { value: None },
+        (Action::Delete, 404) if answer.may_be_repeated() => Outcome::Unknown,
         (Action::Delete, 404) => Outcome::NotFound,
         (Action::Put { .. } | Action::Delete, 200..=202) if answer.acks() < copies => Outcome::Unknown,
         (Action::Put { .. }, 200..=202) | (Action::Delete, 200 | 202) => Outcome::Written,

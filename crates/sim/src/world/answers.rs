@@ -104,6 +104,10 @@ impl World {
             }
             (Outcome::Absent, Some(issue)) if self.oracle.issues[issue].delete => {
                 self.take_absence(id, key, reply, past);
+                // Another try may still make it.
+                if reply.repeat_unconfirmed {
+                    return Learnt::Unknown;
+                }
                 self.refuse(issue);
                 Learnt::NotFound
             }
