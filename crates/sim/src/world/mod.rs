@@ -155,7 +155,7 @@ pub struct World {
     /// did: contexts that name what was before may be refused from then on. The one assumption on clocks was broken.
     clock_lost: bool,
     /// All views that were ever adopted.
-    views: BTreeMap<precede_core::id::ViewId, precede_core::placement::view::View>,
+    views: BTreeMap<ViewId, precede_core::placement::view::View>,
     /// Whether two of them have one epoch: then promises are weaker (design 11.7).
     siblings: bool,
     /// Views that some node knows to be settled: what is still held of them nobody asks for.
