@@ -21,7 +21,7 @@ use crate::request::acks::Unacked;
 use crate::request::pending::Pending;
 use crate::table::value::Value;
 use crate::time::{Instant, Now};
-use crate::wire::message::{Forward, Message, WriteId};
+use crate::wire::message::{Forward, Message};
 use crate::wire::request::{Action, Outcome, Refusal, Reply, Request};
 
 impl Node {
@@ -34,7 +34,8 @@ impl Node {
                 self.on_change_view(now, Source::Client(id), asked, request.context, deadline, effects);
             }
             Action::Get { .. } | Action::Put { .. } | Action::Delete { .. } | Action::Count { .. } => {
-                self.take(now, pending(Source::Client(id), request, deadline, None), effects);
+                let pending = self.pending(now, Source::Client(id), request, deadline);
+                self.take(now, pending, effects);
             }
         }
     }
@@ -44,7 +45,8 @@ impl Node {
         let left = deadline.since(now.monotonic);
         let action = Action::Count { shard };
         let request = Request { action, context: Context::default(), wait: None, concern: None, deadline: left };
-        self.take(now, pending(Source::Count(shard), request, deadline, None), effects);
+        let pending = self.pending(now, Source::Count(shard), request, deadline);
+        self.take(now, pending, effects);
     }
 
     /// After a change of view all requests that are not answered find their way anew.
@@ -102,7 +104,7 @@ impl Node {
             self.refuse(source, request.context, Refusal::TooLate, effects);
             return;
         }
-        let pending = Pending { hops, not_after, repeat_of, ..pending(source, request, deadline, write_id) };
+        let pending = Pending { hops, not_after, repeat_of, write_id, ..self.pending(now, source, request, deadline) };
         self.take(now, pending, effects);
     }
 
@@ -154,6 +156,36 @@ impl Node {
         self.run_one(now, key, effects);
     }
 
+    /// How long a read may wait for its context.
+    pub(super) fn context_wait(&self, request: &Request) -> Duration {
+        request.wait.unwrap_or(self.config.cluster.context_wait).min(WAIT_MAX)
+    }
+
+    /// A request that has just come.
+    fn pending(&self, now: Now, source: Source, request: Request, deadline: Instant) -> Pending {
+        Pending {
+            source,
+            hops: 0,
+            not_after: None,
+            write_id: None,
+            repeat_of: Timestamp::ZERO,
+            deadline,
+            wait_until: now.monotonic + self.context_wait(&request),
+            local_until: None,
+            forward_at: Some(Instant::default()),
+            tried: Vec::new(),
+            attempts: Vec::new(),
+            from_future: false,
+            refused: None,
+            unknown: false,
+            fetched: Fetches::default(),
+            fetch_tried: Vec::new(),
+            fetching: None,
+            silent: BTreeSet::new(),
+            request,
+        }
+    }
+
     /// How long a request waits here for its context, and when it is tried elsewhere.
     fn patience(&self, pending: &Pending) -> (Duration, Option<Duration>) {
         let cluster = &self.config.cluster;
@@ -162,7 +194,7 @@ impl Node {
             // The key may be on its way from an old owner, who is asked for it.
             Action::Put { .. } | Action::Delete { .. } => (cluster.delete_wait, None),
             Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => {
-                let wait = pending.request.wait.unwrap_or(cluster.context_wait).min(WAIT_MAX);
+                let wait = self.context_wait(&pending.request);
                 let from_peer = matches!(pending.source, Source::Router { node, .. } if self.peers.contains_key(&node));
                 let recovered = self.replica.as_ref().is_some_and(|replica| replica.recovered);
                 let after = if recovered { cluster.replication_wait } else { Duration::ZERO };
@@ -452,27 +484,4 @@ fn reveal(shown: &Shown, context: &mut Context) -> Option<Version> {
     context.merge(&shown.dependencies);
     context.add(version);
     Some(*version)
-}
-
-fn pending(source: Source, request: Request, deadline: Instant, write_id: Option<WriteId>) -> Pending {
-    Pending {
-        source,
-        request,
-        hops: 0,
-        not_after: None,
-        write_id,
-        repeat_of: Timestamp::ZERO,
-        deadline,
-        local_until: None,
-        forward_at: Some(Instant::default()),
-        tried: Vec::new(),
-        attempts: Vec::new(),
-        from_future: false,
-        refused: None,
-        unknown: false,
-        fetched: Fetches::default(),
-        fetch_tried: Vec::new(),
-        fetching: None,
-        silent: BTreeSet::new(),
-    }
 }

@@ -15,7 +15,7 @@ use crate::placement::views::Place;
 use crate::request::pending::{Attempt, Pending};
 use crate::time::{Instant, Now};
 use crate::wire::message::{Forward, Message, WriteId};
-use crate::wire::request::{Action, Outcome, Refusal, Reply};
+use crate::wire::request::{Action, Outcome, Refusal, Reply, Request};
 
 /// A node that did not answer in time is tried last for so many attempt time-outs.
 const AVOID_ATTEMPTS: u32 = 3;
@@ -212,7 +212,10 @@ impl Node {
             let nonce = random(&mut self.rng);
             pending.write_id = Some(WriteId { taken: self.clock.last(), nonce });
         }
-        let request = crate::wire::request::Request { deadline: left, ..pending.request.clone() };
+        // What is left of the time for the context, and in any case enough to ask an old owner for a key in transit.
+        let wait = self.context_wait(&pending.request);
+        let wait = pending.wait_until.since(now.monotonic).max(self.config.cluster.delete_wait).min(wait);
+        let request = Request { deadline: left, wait: Some(wait), ..pending.request.clone() };
         let attempt = if is_write { patience } else { left };
         let life = self.life_of(at).filter(|_| is_write);
         let forward = Forward {
@@ -325,6 +328,11 @@ impl Node {
             // What an earlier try did is not undone by a refusal of this one.
             Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost if pending.unknown => pending.forward_at = None,
             Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost => {
+                self.finish_forwarded(&pending, id, reply, effects);
+                return;
+            }
+            // It has waited for the context as long as the client would.
+            Refusal::Unsatisfied if !pending.request.action.is_write() && pending.wait_until <= now.monotonic => {
                 self.finish_forwarded(&pending, id, reply, effects);
                 return;
             }

@@ -43,6 +43,8 @@ pub struct Pending {
     pub repeat_of: Timestamp,
     /// When an answer must be given.
     pub deadline: Instant,
+    /// For a read: how long it may wait for its context, wherever it does. From then on a replica's word that it lacks it is final.
+    pub wait_until: Instant,
     /// If this replica may still answer by itself: how long it waits for the context.
     pub local_until: Option<Instant>,
     /// When another node is tried, if none is being tried.

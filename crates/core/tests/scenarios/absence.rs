@@ -3,6 +3,7 @@
 
 use precede_core::causality::context::Context;
 use precede_core::event::Event;
+use precede_core::input::Input;
 use precede_core::wire::message::Message;
 use precede_core::wire::request::{Outcome, Refusal, Reply};
 
@@ -76,6 +77,44 @@ fn what_was_asked_for_does_not_bring_an_older_version_back() {
         lab.run(3000);
         check_deleted(&mut lab, &deleted, &format!("{members:?}"));
     }
+}
+
+/// 8.2: the key was written under a view that is settled, and no vector tells of it any more. A chunk that was asked for before the
+/// next one had settled comes late, when the key is deleted and the tombstone gone: whoever is recovered and knows no former view has
+/// had all that older views have written.
+#[test]
+fn what_an_older_view_has_written_does_not_come_back_in_a_late_chunk() {
+    let mut lab = Lab::with_spares(2, 2, 1);
+    let written = lab.put(A, "k", "old", &Context::default());
+    lab.run(500);
+    change(&mut lab, A, &[A, B], 1);
+    lab.run(500);
+    change(&mut lab, A, &[A, B], 2);
+    lab.run(500);
+    let is_sync = |from: usize, to: usize, message: &Message| {
+        (from, to) == (B, A) && matches!(message, Message::SyncChunk(chunk) if chunk.legacy.is_none())
+    };
+    lab.lose = Some(Box::new(move |from, to, message| {
+        let is_write = matches!(message, Message::Frame(frame) if from == B && !frame.writes.is_empty());
+        is_write || is_sync(from, to, message) || to == 2 && is_hand_off(message)
+    }));
+    let id = begin(&mut lab, A, &[A, B, 2], 3);
+    lab.deliver();
+    lab.run(100);
+    lab.put(B, "j", "own", &Context::default());
+    lab.run(500);
+    let late =
+        lab.sent.iter().rev().find(|(from, to, envelope)| is_sync(*from, *to, &envelope.body)).unwrap().2.clone();
+    let Message::SyncChunk(chunk) = &late.body else { unreachable!("it was chosen so") };
+    assert!(chunk.entries.iter().any(|entry| entry.entry.key() == b"k" && entry.payload.is_some()));
+    lab.lose = Some(Box::new(is_sync));
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    let deleted = lab.delete(A, "k", &written.context);
+    lab.run(300);
+    assert_eq!(lab.node(A).report(lab.now()).tombstones, 0);
+    lab.step(A, Input::Message(Box::new(late)));
+    assert!(lab.node(A).dump().iter().all(|(key, _, _)| key != "k"));
+    assert_eq!(value(&lab.get(A, "k", &deleted.context)), None);
 }
 
 /// 11.4: the version is of the former view itself. While the hand-off of A goes on, a client without a past is answered with what

@@ -1,9 +1,13 @@
 //! Writes on their way to a replica.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use precede_core::causality::context::Context;
+use precede_core::id::RequestId;
 use precede_core::input::Input;
 use precede_core::wire::message::Message;
-use precede_core::wire::request::Outcome;
+use precede_core::wire::request::{Action, Outcome, Refusal, Request};
 
 use crate::lab::Lab;
 
@@ -55,4 +59,41 @@ fn an_outsider_asks_for_lives_before_it_sends_a_write() {
     let reply = lab.put(2, "k", "again", &Context::default());
     assert!(matches!(reply.outcome, Outcome::Written { .. }), "{:?}", reply.outcome);
     assert!(!reply.repeat_unconfirmed);
+}
+
+/// 7.2: a read through a node that is no replica waits for its context as long as it says, and no longer, also where one of the
+/// replicas does not answer at all.
+#[test]
+fn a_routed_read_waits_as_long_as_it_says() {
+    for wait_ms in [0, 200, 1500] {
+        for silent in [false, true] {
+            let mut lab = Lab::new(6, 3);
+            let key = lab.key_of(0, "k");
+            for at in [1, 2] {
+                lab.cut(0, at);
+            }
+            let written = lab.put(0, &key, "v", &Context::default());
+            lab.crash(0);
+            if silent {
+                lab.cut(1, 5);
+            }
+            let action = Action::Get { key: Bytes::copy_from_slice(key.as_bytes()) };
+            let deadline = Duration::from_millis(2000 + wait_ms);
+            let wait = Some(Duration::from_millis(wait_ms));
+            let (context, before) = (written.context, lab.now_ms);
+            lab.step(
+                5,
+                Input::Request {
+                    id: RequestId(99),
+                    request: Request { action, context, wait, concern: None, deadline },
+                },
+            );
+            let reply = lab.answer(99, deadline);
+            let took_ms = lab.now_ms - before;
+            assert_eq!(reply.outcome, Outcome::Refused(Refusal::Unsatisfied));
+            let tries_ms = if silent { 2 * 400 + 100 } else { 0 };
+            let (least, most) = (wait_ms, wait_ms.max(tries_ms) + 50);
+            assert!((least..=most).contains(&took_ms), "{took_ms} ms for {wait_ms}, one silent: {silent}");
+        }
+    }
 }

@@ -187,3 +187,58 @@ fn a_hand_off_rests_between_its_chunks() {
     lab.run(1000);
     check_homes(&lab, &contents);
 }
+
+/// 9: while a former view is known no tombstone goes, also where it is known at last that every old member has had it: what they hand
+/// over need not be of the lives that said so.
+#[test]
+fn no_tombstone_goes_while_a_former_view_is_known() {
+    let mut lab = Lab::with_spares(2, 2, 1);
+    let written = lab.put(0, "k", "v", &Context::default());
+    lab.run(1000);
+    let is_word = |body: &Message| matches!(body, Message::Status(_) | Message::Gossip { .. });
+    lab.lose = Some(Box::new(move |_, to, body| to == 0 && is_word(body)));
+    let deleted = lab.delete(0, "k", &written.context);
+    lab.run(500);
+    let tombstones = |lab: &Lab| [0, 1].map(|at| lab.node(at).report(lab.now()).tombstones);
+    assert_eq!(tombstones(&lab), [1, 0], "0 has not heard that 1 has it");
+    lab.lose =
+        Some(Box::new(|_, to, body| to == 2 && matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some())));
+    let id = begin(&mut lab, 0, &[0, 1, 2], 3);
+    lab.deliver();
+    lab.run(1000);
+    let report = lab.node(0).report(lab.now());
+    assert!(report.stable >= deleted.version.unwrap().timestamp && !lab.node(0).is_settled());
+    assert_eq!(report.tombstones, 1);
+    lab.lose = None;
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.run(1000);
+    assert_eq!(tombstones(&lab), [0, 0]);
+    check_homes(&lab, &[].into());
+}
+
+/// 8.3: a sync carries what its source knows of settlement: who hears of it in no other way knows it when the first chunk has come.
+#[test]
+fn a_sync_carries_what_is_settled() {
+    let mut lab = Lab::with_spares(6, 3, 1);
+    let contents = fill(&mut lab, &[0, 3], 20);
+    lab.run(1000);
+    let told = |to: usize, body: &Message| to == 5 && matches!(body, Message::Gossip { .. } | Message::Views(_));
+    let id = begin(&mut lab, 0, &[0, 1, 2, 3, 4, 5, 6], 3);
+    lab.deliver_until(|lab| epochs(lab) == [Some(1); 7]);
+    lab.lose = Some(Box::new(move |_, to, body| told(to, body)));
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.run(1000);
+    assert!(lab.node(4).is_settled() && !lab.node(5).is_settled());
+    // What 3 has written 5 gets from 4 only.
+    lab.cut(3, 5);
+    let key = lab.key_of(3, "k");
+    let written = lab.put(3, &key, "v", &Context::default());
+    lab.run(1000);
+    assert_eq!(value(&lab.get(5, &key, &written.context)).as_deref(), Some("v"));
+    assert!(lab.node(5).is_settled(), "it waits for {:?}", lab.node(5).outstanding());
+    lab.heal();
+    lab.lose = None;
+    lab.run(1000);
+    let contents = contents.into_iter().chain([(key, (Some("v".to_owned()), written.context))]).collect();
+    check_homes(&lab, &contents);
+}
