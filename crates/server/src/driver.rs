@@ -168,10 +168,12 @@ impl Driver {
         self.state.lock().node.admits(cluster, epoch, from)
     }
 
-    /// Whether a context of another cluster may be one of the cluster that this node is a member of, and has not heard of yet.
-    pub(crate) fn may_hear_of(&self, view: ViewId) -> bool {
+    /// Whether a context that is none of the cluster with the fingerprint `known` may be one of the cluster that this node is a member
+    /// of: it has not heard of that yet, or heard of it since it was asked for its fingerprint.
+    pub(crate) fn may_hear_of(&self, view: ViewId, known: u64) -> bool {
         let state = self.state.lock();
-        state.node.may_belong_elsewhere() && view != state.node.view().id
+        let has_heard = state.node.cluster() != known;
+        has_heard || (state.node.may_belong_elsewhere() && view != state.node.view().id)
     }
 
     /// The epoch of the current view.

@@ -17,7 +17,8 @@ use crate::http::reply::CAUSAL_CONTEXT;
 pub(crate) struct Merger {
     /// The union so far.
     pub(crate) context: Context,
-    cluster: u64,
+    /// The fingerprint of the cluster that the node knows itself to be of.
+    pub(crate) cluster: u64,
     /// The name that the node began with: until it heard of its cluster it issued contexts under that.
     first: u64,
     count: usize,

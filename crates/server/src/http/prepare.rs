@@ -67,7 +67,7 @@ pub(crate) async fn prepare<'a>(
             }
         }
     }
-    if merger.elsewhere.is_some_and(|view| app.driver.may_hear_of(view)) {
+    if merger.elsewhere.is_some_and(|view| app.driver.may_hear_of(view, merger.cluster)) {
         wrong = Some(Failure::unavailable("the context is of a cluster that this node has not heard of"));
     }
     Ok(Prepared { context: merger.context, body, value, wrong })
