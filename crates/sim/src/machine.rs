@@ -1,10 +1,11 @@
 //! A place where a node runs: its address, its clocks, the process or none, and what waits while it stands still.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use precede_core::causality::hlc::Timestamp;
-use precede_core::id::{Address, Life, NodeId, ShardId};
+use precede_core::causality::version_vector::VersionVector;
+use precede_core::id::{Address, Life, NodeId, ShardId, ViewId};
 use precede_core::node::Node;
 use precede_core::placement::view::View;
 
@@ -52,10 +53,20 @@ pub struct Machine {
     pub environment: Option<View>,
     /// Whether a process here ever started with another view than the first.
     pub strayed: bool,
+    /// Since when the process has been in a view, or was.
+    pub views: BTreeMap<ViewId, u64>,
+    /// What the process has claimed of its view so far.
+    pub claimed: (Option<ViewId>, VersionVector),
     backlog: VecDeque<Waiting>,
 }
 
 impl Machine {
+    /// Whether the process here was in a view by then.
+    #[must_use]
+    pub fn was_in(&self, view: &ViewId, by: u64) -> bool {
+        self.node.is_some() && self.views.get(view).is_some_and(|since| *since <= by)
+    }
+
     /// A machine on which nothing runs.
     #[must_use]
     pub fn new(address: Address, clock: Clock) -> Self {
@@ -75,6 +86,8 @@ impl Machine {
             boots: 0,
             environment: None,
             strayed: false,
+            views: BTreeMap::new(),
+            claimed: Default::default(),
             backlog: VecDeque::new(),
         }
     }

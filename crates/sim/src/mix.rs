@@ -40,13 +40,15 @@ pub enum Mix {
     ViewFaults,
     /// View changes just when one replica of a shard lacks what the others have, or have deleted.
     ViewLags,
+    /// Views made on both sides of a cut, so that two have one epoch.
+    ViewSplits,
     /// All of it.
     Everything,
 }
 
 impl Mix {
     /// All mixes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Calm,
         Self::Partitions,
         Self::Pauses,
@@ -63,6 +65,7 @@ impl Mix {
         Self::ViewSingle,
         Self::ViewFaults,
         Self::ViewLags,
+        Self::ViewSplits,
         Self::Everything,
     ];
 
@@ -92,6 +95,7 @@ impl Mix {
             Self::ViewSingle => "view-single",
             Self::ViewFaults => "view-faults",
             Self::ViewLags => "view-lags",
+            Self::ViewSplits => "view-splits",
             Self::Everything => "everything",
         }
     }
@@ -109,6 +113,7 @@ impl Mix {
             | Self::ViewSingle
             | Self::ViewFaults
             | Self::ViewLags
+            | Self::ViewSplits
             | Self::Everything => true,
             Self::Calm
             | Self::Partitions
@@ -135,7 +140,16 @@ impl Mix {
     /// Whether views change.
     #[must_use]
     pub fn changes_views(self) -> bool {
-        matches!(self, Self::Views | Self::ViewSingle | Self::ViewFaults | Self::ViewLags | Self::Everything)
+        matches!(
+            self,
+            Self::Views | Self::ViewSingle | Self::ViewFaults | Self::ViewLags | Self::ViewSplits | Self::Everything
+        )
+    }
+
+    /// Whether changes of views may give up what cannot be reached.
+    #[must_use]
+    pub fn forces_views(self) -> bool {
+        matches!(self, Self::ViewFaults | Self::ViewSplits)
     }
 }
 

@@ -5,10 +5,12 @@
 //! any delete of the key whose outcome is not known, and only what all of these have in their past counts.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use bytes::Bytes;
+use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::version::Version;
-use precede_core::id::ShardId;
+use precede_core::id::{Origin, ShardId};
 use precede_core::placement::hash::key_hash;
 use precede_core::placement::view::View;
 use precede_core::table::value::Value;
@@ -142,6 +144,13 @@ impl Oracle {
     #[must_use]
     pub fn of_key(&self, key: usize) -> &[WriteIx] {
         &self.by_key[key]
+    }
+
+    /// The writes of one origin above `after` and up to `to`.
+    pub fn made(&self, origin: Origin, after: Timestamp, to: Timestamp) -> impl Iterator<Item = WriteIx> {
+        let version = |timestamp| Version { timestamp, origin };
+        let between = (Bound::Excluded(version(after)), Bound::Included(version(to.max(after))));
+        self.by_version.range(between).filter(move |(version, _)| version.origin == origin).map(|(_, write)| *write)
     }
 
     /// Notes that a client asks for a write; the value to write, of at least `padding` bytes.

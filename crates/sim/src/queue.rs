@@ -68,6 +68,13 @@ pub enum Event {
     Sample,
     /// All faults end, clients stop.
     Heal,
+    /// A client asks for another view when all faults have been over for a while.
+    ChangeAtRest {
+        /// Whom.
+        by: usize,
+        /// What the new view is drawn from.
+        draw: u64,
+    },
     /// Every kept context is tried at every node.
     Probe {
         /// Whether contexts must come back without entries.

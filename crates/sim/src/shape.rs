@@ -37,6 +37,7 @@ impl Shape {
     pub fn draw(mix: Mix, members_max: Option<usize>, dice: &mut Dice) -> Self {
         let (least, factor_least) = match mix {
             Mix::Single | Mix::ViewSingle | Mix::Comebacks => (2, 2),
+            Mix::ViewSplits => (4, 2),
             Mix::OneWayHeld | Mix::Held => (3, 2),
             Mix::ViewLags => (3, 3),
             Mix::Calm
@@ -82,7 +83,8 @@ impl Shape {
             | Mix::Comebacks
             | Mix::TotalLoss
             | Mix::ViewSingle
-            | Mix::ViewFaults => 20_000,
+            | Mix::ViewFaults
+            | Mix::ViewSplits => 20_000,
             Mix::Calm
             | Mix::Partitions
             | Mix::Pauses
@@ -114,7 +116,7 @@ impl Shape {
                 let (loss, repeat, late) = (dice.below(100), dice.below(100), dice.below(10));
                 Quality { loss, repeat, late, reorder: dice.chance(500), ..quality }
             }
-            Mix::Crash | Mix::Comebacks | Mix::TotalLoss | Mix::ViewFaults | Mix::Everything => {
+            Mix::Crash | Mix::Comebacks | Mix::TotalLoss | Mix::ViewFaults | Mix::ViewSplits | Mix::Everything => {
                 let delay = dice.between(100, 5_000);
                 let (repeat, late) = (dice.below(10), dice.below(5));
                 Quality { repeat, late, ..plain(delay, delay + dice.below(10_000)) }

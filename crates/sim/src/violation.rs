@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Rule {
     /// A read contradicted its client's causal past.
     Causal,
+    /// A session does not see what it has seen or done itself.
+    Monotone,
     /// A replica claims a write that its table does not reflect.
     RuleA,
     /// Replicas at rest differ.

@@ -32,6 +32,8 @@ pub struct Session {
     pub context: Context,
     /// What it really knows.
     pub past: Past,
+    /// What it has read and written itself.
+    pub own: Past,
     /// The node it asks; none: any.
     pub home: Option<usize>,
     /// The request it waits for.
@@ -84,6 +86,7 @@ impl Workload {
             name,
             context: Context::default(),
             past: Past::nothing(keys),
+            own: Past::nothing(keys),
             home: dice.chance(500).then(|| dice.index(nodes)),
             waiting: None,
             generation: 0,

@@ -38,5 +38,6 @@ mixes! {
     view_single: ViewSingle,
     view_faults: ViewFaults,
     view_lags: ViewLags,
+    view_splits: ViewSplits,
     everything: Everything,
 }

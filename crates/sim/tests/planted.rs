@@ -20,7 +20,7 @@ const SEEDS_MAX: u64 = 200;
 fn seconds(mix: Mix) -> u64 {
     match mix {
         // What comebacks lead to takes several faults at once: more time, and fewer seeds.
-        Mix::Comebacks => 40,
+        Mix::Comebacks | Mix::Everything => 40,
         // A replica lags for one change: more time adds changes that undo what it has led to.
         Mix::ViewLags => 20,
         _ => 26,
@@ -58,7 +58,7 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::FloorForgotten => &[Mix::TinyWindow],
         Planted::WindowByOwnShard => &[Mix::OneWayHeld],
         Planted::EmptinessCopied => &[Mix::Single],
-        Planted::ClosedUnresolved => &[Mix::Comebacks],
+        Planted::ClosedUnresolved => &[Mix::Everything],
         Planted::RelayForgotten => &[Mix::OneWayHeld],
         Planted::LegacyChunkLost => &[Mix::Views],
         Planted::SettledByOne => &[Mix::ViewSingle],

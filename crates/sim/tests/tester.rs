@@ -8,17 +8,22 @@ use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::version::Version;
 use precede_core::causality::version_vector::VersionVector;
+use precede_core::config::Config;
 use precede_core::id::{Address, NodeId, Origin, ViewId};
 use precede_core::node::TableReport;
 use precede_core::placement::view::{View, ViewRecord};
+use precede_core::placement::views::Views;
+use precede_core::replication::replica::Replica;
+use precede_core::table::Table;
 use precede_core::wire::request::{Outcome, Refusal, WriteConcern};
 use precede_sim::oracle::{Fate, Issue, Oracle, Sighting};
 use precede_sim::past::{Past, WriteIx};
 use precede_sim::properties::causal::Shown;
 use precede_sim::properties::live::Must;
+use precede_sim::properties::rule_a::Scope;
 use precede_sim::properties::{
     Holding, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, once, one_home, present,
-    rule_a, stable,
+    rule_a, session, stable,
 };
 
 /// The keys of the one shard.
@@ -111,6 +116,61 @@ fn a_key_that_is_back_after_its_absence_was_read_is_caught() {
 }
 
 #[test]
+fn a_session_that_does_not_see_what_it_did_or_saw_is_caught() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let old = story.write(0, 10, false, &nothing);
+    let own = story.write(0, 20, false, &nothing);
+    let gone = story.write(0, 30, true, &nothing);
+    let oracle = &story.oracle;
+    let mut session = nothing.clone();
+    session::read(oracle, &mut session, 0, Shown::Write(old)).unwrap();
+    session::write(oracle, &mut session.clone(), 1, &story.version(10)).unwrap_err();
+    session::write(oracle, &mut session, 0, &oracle.version(own)).unwrap();
+    session::read(oracle, &mut session.clone(), 0, Shown::Write(old)).unwrap_err();
+    session::write(oracle, &mut session.clone(), 1, &story.version(15)).unwrap_err();
+    session::read(oracle, &mut session, 0, Shown::Nothing).unwrap();
+    session::read(oracle, &mut session.clone(), 0, Shown::Write(own)).unwrap_err();
+    session::read(oracle, &mut session, 0, Shown::Write(gone)).unwrap();
+}
+
+/// Of what others depended on a session by itself knows nothing: that is rule 1.
+#[test]
+fn a_session_is_judged_by_what_it_did_itself() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    let cause = story.write(1, 10, false, &nothing);
+    let mut writer = nothing.clone();
+    story.oracle.extend(&mut writer, cause);
+    let effect = story.write(0, 11, false, &writer);
+    let mut session = nothing.clone();
+    session::read(&story.oracle, &mut session, 0, Shown::Write(effect)).unwrap();
+    session::read(&story.oracle, &mut session, 1, Shown::Nothing).unwrap();
+}
+
+/// After a step only what is claimed since the last one is looked at.
+#[test]
+fn a_replica_that_claims_more_than_it_has_is_caught_at_once() {
+    let mut story = Story::new();
+    let nothing = story.nothing();
+    story.write(0, 10, false, &nothing);
+    let address = Address::parse("10.0.0.1:80", None).unwrap();
+    let config = Config::new(address.clone(), View::bootstrap(&[address], 1).unwrap(), 1);
+    let views = Views::new(config.bootstrap.clone());
+    let mut replica = Replica::new(&config, &views, config.bootstrap.shards()[0].id, Table::new(1, Default::default()));
+    let mut claimed = VersionVector::default();
+    rule_a::step(&story.oracle, &replica, &mut claimed, Scope::All).unwrap();
+    replica.applied = story.applied(9);
+    rule_a::step(&story.oracle, &replica, &mut claimed, Scope::All).unwrap();
+    replica.applied = story.applied(10);
+    rule_a::step(&story.oracle, &replica, &mut claimed.clone(), Scope::All).unwrap_err();
+    replica.horizon = Timestamp(20);
+    rule_a::step(&story.oracle, &replica, &mut claimed.clone(), Scope::All).unwrap_err();
+    story.write(0, 20, true, &nothing);
+    rule_a::step(&story.oracle, &replica, &mut claimed, Scope::All).unwrap();
+}
+
+#[test]
 fn a_lost_write_excuses_itself_and_not_what_its_writer_knew() {
     let mut story = Story::new();
     let nothing = story.nothing();
@@ -146,7 +206,7 @@ fn a_vector_that_claims_what_the_table_lacks_is_caught() {
     let put = story.write(0, 10, false, &nothing);
     let tombstone = story.write(0, 20, true, &nothing);
     let check = |held: &[WriteIx], horizon, applied| {
-        rule_a::check(&story.oracle, &KEYS, &[&story.applied(applied)], &story.holding(held, horizon))
+        rule_a::check(&story.oracle, &KEYS, &[&story.applied(applied)], &story.holding(held, horizon), Scope::All)
     };
     check(&[tombstone], 0, 20).unwrap();
     check(&[], 20, 20).unwrap();

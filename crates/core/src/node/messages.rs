@@ -35,6 +35,9 @@ impl Node {
         let same_view = self.compare_views(from, view, effects);
         if same_view && self.views.current().shard_of_member(from).is_some() {
             self.heard.insert(from, now.monotonic);
+            if matches!(body, Message::Views(_)) {
+                self.told.insert(from, clock);
+            }
         }
         let is_former = planted::is(Planted::FormerViewAccepted) && matches!(&body, Message::Frame(_));
         if !same_view && !crosses_views(&body) && !is_former {

@@ -87,8 +87,10 @@ pub struct Node {
     departed: VecDeque<Address>,
     /// When a member was last heard in the current view.
     heard: BTreeMap<NodeId, Instant>,
-    /// Since when contexts name views that are not known here.
-    unknown: BTreeMap<ViewId, Instant>,
+    /// Views that contexts name and that are not known here: since when, and by this node's clock.
+    unknown: BTreeMap<ViewId, (Instant, Timestamp)>,
+    /// What a member's clock was when it last said which views it knows.
+    told: BTreeMap<NodeId, Timestamp>,
     /// To whom views were offered since the last heartbeat, and whose were asked for.
     offered: BTreeSet<NodeId>,
     /// Of whom messages were refused lately.
@@ -188,6 +190,7 @@ impl Node {
             departed: VecDeque::new(),
             heard: BTreeMap::new(),
             unknown: BTreeMap::new(),
+            told: BTreeMap::new(),
             offered: BTreeSet::new(),
             refused: BTreeMap::new(),
             lease: None,

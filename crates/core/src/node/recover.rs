@@ -256,7 +256,7 @@ impl Node {
         let has_older = match pass.legacy {
             None => replica.recovered && self.views.is_settled() && pass.kind != Kind::Replacing,
             Some(id) => {
-                replica.held.len() == 1
+                replica.is_oldest(&id)
                     && replica.held.get(&id).is_some_and(|held| {
                         held.view.shard_of_member(pass.source.node).is_some_and(|shard| held.has_recovered(shard))
                     })

@@ -193,6 +193,12 @@ impl Node {
         self.replica.iter().chain(self.legacies.values()).find(of_view).map(TableReport::of)
     }
 
+    /// What this node holds of its shard, and claims to hold; none for a spare. For the simulator, which looks at it after every step.
+    #[must_use]
+    pub fn replica(&self) -> Option<&Replica> {
+        self.replica.as_ref()
+    }
+
     /// Whether every former view is known to be settled.
     #[must_use]
     pub fn is_settled(&self) -> bool {

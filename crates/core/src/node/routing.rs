@@ -101,14 +101,16 @@ impl Node {
         Some(pending)
     }
 
-    /// Why a read is refused whose context could not be satisfied in time: everybody has been heard, and nobody knows the view
-    /// that the context names (design 5.4); or it is only that nobody could be asked who has it.
+    /// Why a read is refused whose context could not be satisfied in time: every member has been asked and has told which views it
+    /// knows, and nobody knows the one that the context names (design 5.4); or it is only that nobody could be asked who has it. What
+    /// members say otherwise is no answer: one that was heard just before a cut may know the view by now.
     fn unsatisfied(&self, pending: &Pending) -> Refusal {
         let current = self.views.current();
-        let all_heard_since = |since: &Instant| {
-            current.members().all(|(node, _, _)| node == self.me || self.heard.get(&node).is_some_and(|at| at >= since))
+        let all_told_since = |(_, asked): &(Instant, Timestamp)| {
+            let has_told = |node: NodeId| self.told.get(&node).is_some_and(|clock| clock >= asked);
+            current.members().all(|(node, _, _)| node == self.me || has_told(node))
         };
-        let is_lost = |view: &ViewId| self.unknown.get(view).is_some_and(all_heard_since);
+        let is_lost = |view: &ViewId| self.unknown.get(view).is_some_and(all_told_since);
         let lost = self.unknown_views(&pending.request.context).iter().any(is_lost);
         if lost { Refusal::ViewLost } else { Refusal::Unsatisfied }
     }
@@ -122,17 +124,17 @@ impl Node {
         ahead.into_iter().chain(unknown).collect()
     }
 
-    /// Asks everybody about views that a context names and that are not known here: only what is heard from now on tells whether
-    /// somebody knows them.
+    /// Asks everybody about views that a context names and that are not known here: only what is told from now on says whether
+    /// somebody knows them. An answer's clock is at or above that of the question.
     pub(super) fn note_unknown(&mut self, now: Now, context: &Context, effects: &mut Effects) {
         let views = self.unknown_views(context);
         if views.is_empty() {
             return;
         }
-        self.unknown.retain(|_, since| now.monotonic.since(*since) < UNKNOWN_FOR);
+        self.unknown.retain(|_, (since, _)| now.monotonic.since(*since) < UNKNOWN_FOR);
         for view in views {
             if self.unknown.len() < FORMER_VIEWS_MAX {
-                self.unknown.entry(view).or_insert(now.monotonic);
+                self.unknown.entry(view).or_insert((now.monotonic, self.clock.last()));
             }
         }
         for node in self.others() {
@@ -210,7 +212,8 @@ impl Node {
         if is_write && pending.write_id.is_none() {
             // Only a write that is sent to another node can be tried twice, so only that one needs a name.
             let nonce = random(&mut self.rng);
-            pending.write_id = Some(WriteId { taken: self.clock.last(), nonce });
+            // Above all that any replica that was heard may have forgotten.
+            pending.write_id = Some(WriteId { taken: self.clock.tick(now.wall), nonce });
         }
         // What is left of the time for the context, and in any case enough to ask an old owner for a key in transit.
         let wait = self.context_wait(&pending.request);
@@ -350,7 +353,7 @@ impl Node {
             | Refusal::NotOwner => {}
         }
         if pending.attempts.is_empty() && !pending.unknown {
-            pending.repeat_of = Timestamp::ZERO;
+            (pending.repeat_of, pending.write_id) = (Timestamp::ZERO, None);
         }
         if refusal == Refusal::NotOwner && pending.attempts.is_empty() && self.owns(&pending.request.action) {
             // The view has changed meanwhile, and the shard is this node's own now.

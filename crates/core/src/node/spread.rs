@@ -185,8 +185,11 @@ impl Node {
         self.pass = None;
         self.heard.clear();
         self.unknown.clear();
+        self.told.clear();
         self.adopted = BTreeSet::from([self.me]);
         self.offered.clear();
+        // What shards have said they have said under the view before, of their slots in that.
+        self.statements.clear();
         self.answer_unacked(effects);
         match old.id.epoch == 0 && !is_former {
             // What was stable in a cluster of its own says nothing about this one.

@@ -56,6 +56,9 @@ pub struct Replica {
     pub horizon: Timestamp,
     /// Per former view, what hand-offs have brought.
     pub held: BTreeMap<ViewId, Held>,
+    /// The least view that was ever a former one under the current. Settled or not, whoever holds something of a later one may have
+    /// got that before it had what this one wrote.
+    oldest: Option<ViewId>,
     graveyard: BTreeSet<(Timestamp, Bytes)>,
     window_bytes_max: usize,
     pub(super) sync_chunk_entries: usize,
@@ -99,6 +102,7 @@ impl Replica {
             covered: Timestamp::ZERO,
             horizon: Timestamp::ZERO,
             held: views.former().map(|former| (former.id, Held::new(former, view, shard))).collect(),
+            oldest: views.former().map(|former| former.id).min(),
             graveyard: BTreeSet::new(),
             window_bytes_max: config.window_bytes_max,
             sync_chunk_entries: config.sync_chunk_entries.min(SYNC_CHUNK_ENTRIES_MAX),
@@ -131,20 +135,23 @@ impl Replica {
         }
         match self.held.get(&version.origin.view) {
             Some(held) => held.covers(version),
-            None => self.oldest_held().map_or(self.recovered, |held| {
+            None if self.held.is_empty() => self.recovered,
+            None => self.oldest_held().is_some_and(|held| {
                 version.origin.view < held.view.id && held.has_recovered(held.view.shard_of_hash(key_hash(key)).id)
             }),
         }
     }
 
-    /// Whether a view is the oldest former one: who held something of it held all of the views before.
-    pub(super) fn is_oldest(&self, view: &ViewId) -> bool {
-        self.held.keys().next() == Some(view)
+    /// Whether a view is the oldest former one there was: its recovered replicas held all of the views before. Those of a later one
+    /// may have lacked what an older one wrote, even if everybody here has that by now.
+    #[must_use]
+    pub fn is_oldest(&self, view: &ViewId) -> bool {
+        self.oldest.as_ref() == Some(view)
     }
 
-    /// What is held of the oldest former view: only its replicas held all of the views before.
+    /// What is held of the oldest former view there was.
     pub(super) fn oldest_held(&self) -> Option<&Held> {
-        self.held.values().next()
+        self.oldest.as_ref().and_then(|oldest| self.held.get(oldest))
     }
 
     /// Takes note of the former views: those that are settled are forgotten, those that are new begin.
@@ -154,6 +161,8 @@ impl Replica {
             let begin = || Held::new(former, &self.shared.view, self.shared.shard);
             self.held.entry(former.id).or_insert_with(begin);
         }
+        let former = views.former().map(|former| former.id);
+        self.oldest = former.chain(self.oldest).min();
     }
 
     pub(super) fn has_closed(&self, origin: &Origin) -> bool {

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use precede_core::causality::context::Context;
+use precede_core::causality::hlc::Timestamp;
 use precede_core::id::RequestId;
 use precede_core::input::Input;
+use precede_core::table::value::Value;
 use precede_core::wire::message::Message;
 use precede_core::wire::request::{Action, Outcome, Refusal, Request};
 
+use crate::changes::{DEADLINE, begin, change, changed};
 use crate::lab::Lab;
 
 /// 7.1: a forwarded write is meant for one life of its receiver. The next one, whose clock may not have passed the write's bound,
@@ -96,4 +99,50 @@ fn a_routed_read_waits_as_long_as_it_says() {
             assert!((least..=most).contains(&took_ms), "{took_ms} ms for {wait_ms}, one silent: {silent}");
         }
     }
+}
+
+/// 7.1: a first try that comes late, when the replica has forgotten that a later one was made here, is not made again. Its bound does
+/// not keep it out: it is that of a router whose clock is far ahead.
+#[test]
+fn a_late_first_try_is_not_made_again_by_who_has_forgotten_the_second() {
+    let mut lab = Lab::new(2, 1);
+    let key = lab.key_of(0, "k");
+    let is_first = |body: &Message| matches!(body, Message::Forward(forward) if forward.repeat_of == Timestamp::ZERO && forward.not_after.is_some());
+    lab.lose = Some(Box::new(move |from, _, body| from == 1 && is_first(body)));
+    let written = lab.put(1, &key, "once", &Context::default());
+    lab.lose = None;
+    let (_, _, mut late) = lab.sent.iter().find(|(_, _, envelope)| is_first(&envelope.body)).unwrap().clone();
+    let Message::Forward(forward) = &mut late.body else { unreachable!("it was chosen so") };
+    forward.not_after = forward.not_after.map(|bound| bound.later_by(Duration::from_secs(3600)));
+    lab.delete(0, &key, &written.context);
+    change(&mut lab, 0, &[0, 1], 2);
+    lab.run(500);
+    lab.step(0, Input::Message(Box::new(late)));
+    lab.run(500);
+    for at in 0..2 {
+        assert_eq!(lab.get(at, &key, &Context::default()).outcome, Outcome::Absent, "at {at}");
+    }
+}
+
+/// 7.1: where the replica has forgotten what it made at the time when a write was named, and the router knows that no try was made, the
+/// write gets another name, and is made.
+#[test]
+fn a_write_that_was_named_too_early_gets_another_name() {
+    let mut lab = Lab::new(2, 1);
+    let key = lab.key_of(0, "k");
+    // Its first try does not arrive before the view changes.
+    let is_try = |body: &Message| matches!(body, Message::Forward(forward) if forward.not_after.is_some());
+    lab.lose = Some(Box::new(move |from, _, body| from == 1 && is_try(body)));
+    let value = Value::json(Bytes::from_static(b"v"));
+    let action = Action::Put { key: Bytes::copy_from_slice(key.as_bytes()), value };
+    let id = lab.submit(1, action, &Context::default(), DEADLINE);
+    let (_, _, late) = lab.sent.iter().rfind(|(_, _, envelope)| is_try(&envelope.body)).unwrap().clone();
+    let view = begin(&mut lab, 0, &[0], 1);
+    lab.deliver_until(|lab| lab.node(0).view().id.epoch == 1);
+    lab.lose = None;
+    lab.step(0, Input::Message(Box::new(late)));
+    let reply = lab.answer(id, DEADLINE);
+    assert!(matches!(reply.outcome, Outcome::Written { .. }), "{:?}", reply.outcome);
+    assert!(!reply.repeat_unconfirmed);
+    assert!(changed(&lab.answer(view, DEADLINE)).settled);
 }

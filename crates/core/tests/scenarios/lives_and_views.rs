@@ -7,7 +7,7 @@ use precede_core::causality::context::Context;
 use precede_core::event::Event;
 use precede_core::id::RequestId;
 use precede_core::input::Input;
-use precede_core::wire::message::Message;
+use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply, Request};
 
 use crate::changes::{DEADLINE, begin, changed, epochs};
@@ -102,6 +102,36 @@ fn who_is_cut_off_does_not_call_a_context_lost() {
     let id = begin(&mut lab, 0, &[0, 1, 2], 2);
     assert!(changed(&lab.answer(id, DEADLINE)).settled);
     let written = lab.put(0, "k", "\"v\"", &Context::default());
+    for key in ["k", "a", "b", "c", "d"] {
+        assert!(!is_lost(&lab.get(3, key, &written.context)), "{key}");
+    }
+}
+
+/// 5.4: nor may one that has heard everybody just before it was cut off: they were in the old view then.
+#[test]
+fn who_has_heard_everybody_before_a_cut_does_not_call_a_context_lost() {
+    let mut lab = Lab::new(4, 2);
+    lab.run(500);
+    let before = lab.sent.len();
+    lab.run(100);
+    let heard = |lab: &Lab, from: usize| {
+        let of = |(sender, to, _): &&(usize, usize, Envelope)| (*sender, *to) == (from, 3);
+        lab.sent[before..].iter().rfind(of).unwrap().2.clone()
+    };
+    let last = [0, 1, 2].map(|from| heard(&lab, from));
+    for at in 0..3 {
+        lab.cut(at, 3);
+    }
+    let id = begin(&mut lab, 0, &[0, 1, 2], 1);
+    assert!(matches!(lab.answer(id, DEADLINE).outcome, Outcome::Changed(_)));
+    let written = lab.put(0, "k", "\"v\"", &Context::default());
+    let get = |key: &str| Action::Get { key: Bytes::copy_from_slice(key.as_bytes()) };
+    let first = lab.submit(3, get("k"), &written.context, DEADLINE);
+    // What was under way when the link was cut.
+    for envelope in last {
+        lab.step(3, Input::Message(Box::new(envelope)));
+    }
+    assert!(!is_lost(&lab.answer(first, DEADLINE)));
     for key in ["k", "a", "b", "c", "d"] {
         assert!(!is_lost(&lab.get(3, key, &written.context)), "{key}");
     }

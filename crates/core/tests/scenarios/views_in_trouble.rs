@@ -1,7 +1,9 @@
 //! View changes that meet others, crashes and cuts (design 11.1, 11.2, 11.6).
 
+use precede_core::causality::context::Context;
+use precede_core::event::Event;
 use precede_core::wire::message::Message;
-use precede_core::wire::request::{Outcome, Refusal, Reply, ViewChange};
+use precede_core::wire::request::{Action, Outcome, Refusal, Reply, ViewChange};
 
 use crate::changes::{
     DEADLINE, ask, asked, begin, change, changed, check_homes, check_reads, discarded, epochs, fill, lose_hand_offs,
@@ -214,4 +216,61 @@ fn a_change_that_somebody_knows_to_be_settled_holds_up_no_other() {
     assert!(changed(&lab.answer(id, DEADLINE)).settled);
     lab.run(1000);
     check_homes(&lab, &contents);
+}
+
+/// 11.6: what shards have said of a former view they have said under the view of then, of their slots in that. A forced change that
+/// comes before it is settled asks them anew, also those whose number lives on.
+#[test]
+fn what_shards_have_said_counts_for_the_view_that_they_said_it_in() {
+    let mut lab = Lab::with_spares(1, 1, 2);
+    let contents = fill(&mut lab, &[0], 60);
+    lab.run(500);
+    let is_given = |body: &Message| matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some());
+    lab.lose = Some(Box::new(move |_, to, body| to == 2 && is_given(body)));
+    begin(&mut lab, 0, &[0, 1, 2], 1);
+    lab.deliver();
+    lab.run(1000);
+    assert_eq!(lab.node(0).outstanding().len(), 1, "all but the shard of 2 have said that they have everything");
+    lab.lose = Some(Box::new(move |from, to, body| from != to && is_given(body)));
+    let forced = ViewChange { force: true, ..asked(&lab, &[0, 1, 2], 3) };
+    let id = lab.submit(1, Action::ChangeView(forced), &Context::default(), DEADLINE);
+    lab.run(1000);
+    assert_eq!(epochs(&lab), [Some(2); 3]);
+    for at in 0..3 {
+        assert_eq!(lab.node(at).change_report().former, [0, 1], "nothing has been handed over, says {at}");
+    }
+    lab.lose = None;
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.run(1000);
+    assert!(!lab.happened(|event| matches!(event, Event::DigestMismatch(_))));
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1, 2], &contents);
+}
+
+/// 8.2, 11.4: who came to hold something of a view before it had got what an older one wrote does not outdo that, also when everybody
+/// else has got it.
+#[test]
+fn who_lacked_what_an_older_view_wrote_does_not_outdo_it() {
+    let mut lab = Lab::with_spares(1, 1, 2);
+    let contents = fill(&mut lab, &[0], 20);
+    lab.run(500);
+    let given_by = |from: usize, to: usize, body: &Message, sender: usize| {
+        from == sender && to != sender && matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some())
+    };
+    lab.lose = Some(Box::new(move |from, to, body| given_by(from, to, body, 0)));
+    begin(&mut lab, 0, &[1], 1);
+    lab.deliver();
+    lab.run(300);
+    lab.lose = Some(Box::new(move |from, to, body| given_by(from, to, body, 1)));
+    let forced = ViewChange { force: true, ..asked(&lab, &[2], 1) };
+    let id = lab.submit(1, Action::ChangeView(forced), &Context::default(), DEADLINE);
+    lab.run(1000);
+    assert_eq!(epochs(&lab), [Some(2); 3]);
+    assert_eq!(lab.node(2).change_report().former, [1], "the first view is settled, and the second is not");
+    check_reads(&mut lab, &[0, 1, 2], &contents);
+    lab.lose = None;
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.run(1000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1, 2], &contents);
 }

@@ -2,6 +2,7 @@
 
 mod lags;
 mod plan;
+mod splits;
 
 pub use plan::{Planned, plan};
 

@@ -56,6 +56,11 @@ pub fn plan(mix: Mix, shape: &Shape, start: u64, end: u64, dice: &mut Dice) -> V
             plan.every(4 * SECOND, Plan::change_behind_a_lag);
             plan.every(4 * SECOND, Plan::miss_a_delete);
         }
+        Mix::ViewSplits => {
+            plan.every(8 * SECOND, Plan::change_on_both_sides);
+            plan.every(9 * SECOND, Plan::change_view);
+            plan.every(15 * SECOND, Plan::crash);
+        }
         Mix::OneWayHeld => plan.one_way_held(),
         Mix::Held => plan.held(),
         Mix::Comebacks => {

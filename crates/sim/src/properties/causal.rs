@@ -1,5 +1,4 @@
-//! Rules 1 and 2: no answer contradicts its client's causal past. The session guarantees are the parts of it that concern
-//! a client's own reads and writes, which are in its past.
+//! Rule 1: no answer contradicts its client's causal past.
 
 use precede_core::causality::context::Context;
 use precede_core::causality::version::Version;
@@ -21,29 +20,35 @@ pub enum Shown {
 /// # Errors
 /// Says what the client knew and what it was shown instead.
 pub fn read(oracle: &Oracle, past: &mut Past, key: usize, shown: Shown) -> Result<(), String> {
-    let required = oracle.required(past, key);
-    match (shown, required) {
-        (Shown::Write(write), required) => {
-            if let Some(required) = required
-                && oracle.version(write) < oracle.version(required)
-                && !one_request(oracle, write, required)
-            {
-                return Err(format!(
-                    "the past has {}, shown was {}",
-                    oracle.describe(required),
-                    oracle.describe(write)
-                ));
-            }
-            oracle.extend(past, write);
-        }
-        (Shown::Nothing, None) => {}
-        (Shown::Nothing, Some(required)) => match oracle.tombstone_from(key, required) {
-            // Some tombstone at or above this one was read, no lesser one: later reads must not fall below it.
-            Some(tombstone) => past.add(key, tombstone, |write| oracle.version(write)),
-            None => return Err(format!("the past has {}, shown was absence", oracle.describe(required))),
-        },
+    self::shown(oracle, past, key, shown)?;
+    if let Shown::Write(write) = shown {
+        oracle.extend(past, write);
     }
     Ok(())
+}
+
+/// Judges what is shown of a key against what is known of it. Where absence stands for a tombstone, that is known from then on.
+///
+/// # Errors
+/// Says what was known and what was shown instead.
+pub fn shown(oracle: &Oracle, known: &mut Past, key: usize, shown: Shown) -> Result<(), String> {
+    let Some(required) = oracle.required(known, key) else { return Ok(()) };
+    match shown {
+        Shown::Write(write)
+            if oracle.version(write) < oracle.version(required) && !one_request(oracle, write, required) =>
+        {
+            Err(format!("known was {}, shown was {}", oracle.describe(required), oracle.describe(write)))
+        }
+        Shown::Write(_) => Ok(()),
+        Shown::Nothing => match oracle.tombstone_from(key, required) {
+            // Some tombstone at or above this one was read, no lesser one: later reads must not fall below it.
+            Some(tombstone) => {
+                known.add(key, tombstone, |write| oracle.version(write));
+                Ok(())
+            }
+            None => Err(format!("known was {}, shown was absence", oracle.describe(required))),
+        },
+    }
 }
 
 /// Judges the version of a write: it must lie above all that its writer knew (design 4.3).

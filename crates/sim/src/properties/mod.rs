@@ -13,6 +13,7 @@ pub mod once;
 pub mod one_home;
 pub mod present;
 pub mod rule_a;
+pub mod session;
 pub mod stable;
 
 use std::collections::BTreeMap;

@@ -1,16 +1,35 @@
-//! Rule 3, rule A of design 6.2: a replica's table reflects every write that its vectors claim.
+//! Rule 3, rule A of design 6.2: a replica's table reflects every write that its vectors claim. What is newly claimed is looked at after
+//! every step, all of it now and then.
 
 use precede_core::causality::version::Version;
 use precede_core::causality::version_vector::VersionVector;
+use precede_core::replication::replica::Replica;
 
 use crate::oracle::Oracle;
+use crate::past::WriteIx;
 use crate::properties::Holding;
+
+/// How much of the rule can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of it.
+    All,
+    /// Views were made side by side, or a first view began anew beside its successor: what was deleted and collected in one may come
+    /// back from the other, and what is claimed of former views does not reflect that (design 11.7; ADR 9, what is not solved).
+    BesideOthers,
+}
 
 /// Holds the vectors of a table, of its view and of former ones, against what it has of these keys.
 ///
 /// # Errors
 /// Names a write that is claimed and not there.
-pub fn check(oracle: &Oracle, keys: &[usize], claims: &[&VersionVector], holding: &Holding) -> Result<(), String> {
+pub fn check(
+    oracle: &Oracle,
+    keys: &[usize],
+    claims: &[&VersionVector],
+    holding: &Holding,
+    scope: Scope,
+) -> Result<(), String> {
     let claimed = |version: &Version| claims.iter().any(|vector| vector.covers(version));
     for (number, key) in keys.iter().map(|number| (*number, &oracle.keys[*number])) {
         let held = holding.entries.get(&key.name).map(|(version, _)| *version);
@@ -21,7 +40,8 @@ pub fn check(oracle: &Oracle, keys: &[usize], claims: &[&VersionVector], holding
                 break;
             }
             // A tombstone that may have been dropped stands for everything below it, where the key is absent.
-            dropped |= held.is_none() && record.tombstone && record.version.timestamp <= holding.horizon;
+            let may_be_dropped = held.is_none() || scope == Scope::BesideOthers;
+            dropped |= may_be_dropped && record.tombstone && record.version.timestamp <= holding.horizon;
             if !dropped && claimed(&record.version) {
                 let held = held.map_or("nothing".to_owned(), |held| format!("{held:?}"));
                 return Err(format!(
@@ -33,4 +53,42 @@ pub fn check(oracle: &Oracle, keys: &[usize], claims: &[&VersionVector], holding
         }
     }
     Ok(())
+}
+
+/// Holds what a replica claims, since it claimed `claimed`, against its table, and notes the new claims. What it claimed before was
+/// looked at then: this is cheap enough for every step.
+///
+/// # Errors
+/// Names a write that is claimed and not there.
+pub fn step(oracle: &Oracle, replica: &Replica, claimed: &mut VersionVector, scope: Scope) -> Result<(), String> {
+    let former = replica.held.values().filter(|_| scope == Scope::All).map(|held| &held.vector);
+    for (origin, now) in [&replica.applied].into_iter().chain(former).flat_map(VersionVector::iter) {
+        let before = claimed.get(origin);
+        if now <= before {
+            continue;
+        }
+        for write in oracle.made(*origin, before.max(origin.start), now) {
+            if is_of_shard(oracle, replica, write) && !reflects(oracle, replica, write, scope) {
+                return Err(format!("now claims {}, which is not there", oracle.describe(write)));
+            }
+        }
+        claimed.advance(*origin, now);
+    }
+    Ok(())
+}
+
+fn is_of_shard(oracle: &Oracle, replica: &Replica, write: WriteIx) -> bool {
+    let hash = oracle.keys[oracle.writes[write.at()].key].hash;
+    replica.shared.view.shard_of_hash(hash).id == replica.shared.shard
+}
+
+/// As [`Holding::reflects`], of the table itself.
+fn reflects(oracle: &Oracle, replica: &Replica, write: WriteIx, scope: Scope) -> bool {
+    let record = &oracle.writes[write.at()];
+    let key = &oracle.keys[record.key];
+    let held = replica.shared.table.get(&key.name, key.hash).map(|entry| replica.shared.table.version(&entry));
+    let is_dropped = |tombstone| oracle.version(tombstone).timestamp <= replica.horizon;
+    held.is_some_and(|held| held >= record.version)
+        || ((held.is_none() || scope == Scope::BesideOthers)
+            && oracle.tombstone_from(record.key, write).is_some_and(is_dropped))
 }

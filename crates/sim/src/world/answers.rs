@@ -1,7 +1,10 @@
 //! Answers: what they say is judged, recorded, and carried on by the session that asked.
 
+use std::collections::BTreeMap;
+
 use precede_checker::Outcome as Learnt;
 use precede_core::causality::hlc::Timestamp;
+use precede_core::id::ViewId;
 use precede_core::node::Node;
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply};
 
@@ -10,7 +13,8 @@ use crate::oracle::{Fate, Sighting};
 use crate::past::{Past, WriteIx};
 use crate::properties::causal::Shown;
 use crate::properties::live::Must;
-use crate::properties::{bounded, causal, durable, empty_window, live, present, stable};
+use crate::properties::{bounded, causal, durable, empty_window, live, present, session, stable};
+use crate::queue::Event;
 use crate::trace::letter;
 use crate::violation::Rule;
 use crate::workload::{Kept, keep};
@@ -37,12 +41,16 @@ impl World {
         }
         let about = || format!("#{id} at {} {:?}", letter(at), pending.request.action);
         let must = if self.clock_lost { live::Must::Not } else { pending.must };
-        // All who knew the view may have lost their memory (design 5.4).
-        let now = self.view_now().id;
-        let lost = reply.outcome == Outcome::Refused(Refusal::ViewLost)
-            && (pending.request.context.view.is_some_and(|view| view > now) || self.mix.has_crashes());
-        if !lost && !matches!(&reply.outcome, Outcome::Refused(Refusal::ViewChangeInProgress(_))) {
-            self.judge(Rule::Live, live::answer(must, &reply.outcome), about);
+        match &reply.outcome {
+            Outcome::Refused(Refusal::ViewLost) => self.judge_view_lost(id, &pending),
+            // Another change that was asked for meanwhile may have come first, or still be under way.
+            Outcome::Refused(Refusal::ViewChangeInProgress(_))
+                if self.changed_at > pending.asked_at || self.pending.values().any(Pending::is_change) => {}
+            // A late word of a coordinator that has given up holds the next one up as long as its lease lasts.
+            Outcome::Refused(Refusal::ViewChangeInProgress(_)) if must == Must::AtRest && self.may_ask_again() => {
+                self.queue.push(self.now + 2 * SECOND, Event::ChangeAtRest { by: at, draw: id });
+            }
+            outcome => self.judge(Rule::Live, live::answer(must, outcome), about),
         }
         self.judge(Rule::Causal, causal::context(&pending.request.context, &reply.context), about);
         self.check_forged(id, &pending.request.context, &reply.outcome);
@@ -57,6 +65,28 @@ impl World {
         let learnt = self.take(id, &pending, &reply, &mut past);
         self.check_present(id, &pending, &reply);
         self.conclude(id, &pending, reply, past, learnt);
+    }
+
+    /// A context's view is lost if all who knew it have lost their memory (design 5.4). Whoever has been in it since the request came,
+    /// and is a member still, knows it.
+    fn judge_view_lost(&mut self, id: u64, pending: &Pending) {
+        let Some(current) = self.machines[pending.node].node.as_ref().map(Node::view) else { return };
+        let members: Vec<usize> = current.members().filter_map(|(node, _, _)| self.index.get(&node).copied()).collect();
+        let context = &pending.request.context;
+        let named = context.entries.iter().map(|(origin, _)| origin.view).chain(context.view);
+        let known_by = |view: &ViewId| {
+            let knows = |at: &&usize| self.machines[**at].was_in(view, pending.asked_at);
+            members.iter().find(knows).map(|at| letter(*at))
+        };
+        let known: BTreeMap<ViewId, Option<char>> = named.map(|view| (view, known_by(&view))).collect();
+        if !pending.is_forged
+            && !self.siblings
+            && !self.stale_start
+            && !self.clock_lost
+            && known.values().all(Option::is_some)
+        {
+            self.object(Rule::Live, format!("#{id}: a view of the context is said to be lost, of {known:?}"));
+        }
     }
 
     /// What was there when a read was asked for is not absent.
@@ -80,8 +110,9 @@ impl World {
     /// Takes an answer for what it says: what the client learns, and its past from now on.
     fn take(&mut self, id: u64, pending: &Pending, reply: &Reply, past: &mut Past) -> Learnt {
         if pending.purpose == Purpose::Change {
-            let dry_run = matches!(&pending.request.action, Action::ChangeView(asked) if asked.dry_run);
-            self.judge_change(id, pending.must, dry_run, &reply.outcome);
+            if let Action::ChangeView(asked) = &pending.request.action {
+                self.judge_change(id, pending.must, asked, &reply.outcome);
+            }
             return Learnt::Unknown;
         }
         let Some(key) = pending.key else {
@@ -175,7 +206,10 @@ impl World {
             Action::Put { value, .. } => Some(&*value.bytes),
             Action::Delete { .. } | Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => None,
         };
-        self.judge(Rule::Causal, causal::write(&self.oracle, past, &version), about);
+        // Absence is taken for the first tombstone that can have made it; beside another view that may be one that went there.
+        if !self.siblings && !self.stale_start {
+            self.judge(Rule::Causal, causal::write(&self.oracle, past, &version), about);
+        }
         let view = self.views.get(&version.origin.view).unwrap_or(&self.shape.view).clone();
         let shard = view.shard_of_hash(self.oracle.keys[key].hash).clone();
         let replicas = shard.replicas.len();
@@ -190,7 +224,10 @@ impl World {
         }
         if let Some(write) = self.learn(Sighting { version, key, value, issue: Some(issue) }) {
             self.oracle.writes[write.at()].acks = reply.acks;
-            if reply.acks >= 2 && self.lossless_since(id) {
+            // Both may be on the other side of a cut, and given up.
+            let origin = version.origin;
+            let given_up = self.index.get(&origin.node).is_some_and(|at| self.is_written_off(*at, &origin.view));
+            if reply.acks >= 2 && self.lossless_since(id) && !given_up {
                 self.on_two.insert(write);
             }
             if self.mix.has_held_faults() {
@@ -238,6 +275,7 @@ impl World {
                     self.recorder.end(operation, self.now, learnt);
                 }
                 if succeeded && pending.carries {
+                    self.check_session(id, session, pending, &reply);
                     self.carry_on(session, pending.operation, reply, past);
                 }
                 self.go_on(session);
@@ -253,6 +291,23 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Rule 2, of what the session itself does.
+    fn check_session(&mut self, id: u64, session: usize, pending: &Pending, reply: &Reply) {
+        let Some(key) = pending.key.filter(|_| !self.siblings && !self.stale_start) else { return };
+        let own = &mut self.sessions[session].own;
+        let judgement = match (&reply.outcome, reply.version) {
+            (Outcome::Written { .. } | Outcome::Deleted { .. }, Some(version)) => {
+                session::write(&self.oracle, own, key, &version)
+            }
+            (_, Some(version)) => match self.oracle.find(&version) {
+                Some(write) => session::read(&self.oracle, own, key, Shown::Write(write)),
+                None => Ok(()),
+            },
+            (_, None) => session::read(&self.oracle, own, key, Shown::Nothing),
+        };
+        self.judge(Rule::Monotone, judgement, || format!("#{id}"));
     }
 
     fn carry_on(&mut self, session: usize, operation: Option<usize>, reply: Reply, past: Past) {

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use precede_checker::FinalRead;
+use precede_core::causality::version_vector::VersionVector;
 use precede_core::id::{NodeId, ShardId};
 use precede_core::node::Node;
 
+use crate::properties::rule_a::Scope;
 use crate::properties::{
     Holding, bounded, convergent, empty_window, no_lost_write, no_resurrection, one_home, rule_a, stable,
 };
@@ -54,17 +56,36 @@ impl World {
         self.judge(Rule::Bounded, bounded::node(&report, window), || letter(at).to_string());
         let bound = self.clock_bound_ms();
         self.judge(Rule::Bounded, bounded::clock(&report, bound), || letter(at).to_string());
+        let scope = self.rule_a_scope();
         for table in tables {
             let holding = Holding::of(&table);
             self.learn_holding(&holding);
             let keys = self.oracle.keys_of(&table.view, table.shard);
-            // Where a first view began anew beside its successor, deletes taken and collected in the one do not undo what was
-            // written in the other (ADR 9, what is not solved).
-            let former = table.held.iter().map(|(_, vector)| vector).filter(|_| !self.stale_start);
+            let former = table.held.iter().map(|(_, vector)| vector).filter(|_| scope == Scope::All);
             let claims: Vec<_> = former.chain([&table.applied]).collect();
-            let judgement = rule_a::check(&self.oracle, &keys, &claims, &holding);
+            let judgement = rule_a::check(&self.oracle, &keys, &claims, &holding, scope);
             self.judge(Rule::RuleA, judgement, || format!("{} in view {}", letter(at), table.view.id.epoch));
         }
+    }
+
+    fn rule_a_scope(&self) -> Scope {
+        if self.stale_start || self.siblings { Scope::BesideOthers } else { Scope::All }
+    }
+
+    /// Rule A after a step: what the replica claims since the last one.
+    pub(super) fn check_claims(&mut self, at: usize) {
+        if self.is_stray(at) {
+            return;
+        }
+        let scope = self.rule_a_scope();
+        let machine = &mut self.machines[at];
+        let Some(replica) = machine.node.as_ref().and_then(Node::replica) else { return };
+        let view = Some(replica.shared.view.id);
+        if machine.claimed.0 != view {
+            machine.claimed = (view, VersionVector::default());
+        }
+        let judgement = rule_a::step(&self.oracle, replica, &mut machine.claimed.1, scope);
+        self.judge(Rule::RuleA, judgement, || letter(at).to_string());
     }
 
     /// What a replica and a peer of it hold differently now, for messages.
@@ -153,8 +174,12 @@ impl World {
                 let about = || format!("{} and {}", letter(*first), letter(*at));
                 self.judge(Rule::Convergent, convergent::check(one, other), about);
             }
-            let judgement = no_lost_write::at_end(&self.oracle, &keys, one);
-            self.judge(Rule::NoLostWrite, judgement, || letter(*first).to_string());
+            // Who waits for its clock may have something to hand over still.
+            let is_one_view = self.insiders().all(|node| node.view().id == view.id);
+            if is_one_view || !(self.clock_lost || self.stale_start) {
+                let judgement = no_lost_write::at_end(&self.oracle, &keys, one);
+                self.judge(Rule::NoLostWrite, judgement, || letter(*first).to_string());
+            }
             let judgement = no_resurrection::at_end(&self.oracle, &keys, one);
             self.judge(Rule::NoResurrection, judgement, || letter(*first).to_string());
             for (at, holding) in &holdings {

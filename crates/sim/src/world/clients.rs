@@ -104,6 +104,7 @@ impl World {
         this.name = name * 100 + this.name % 100;
         this.context = context;
         this.past = past;
+        this.own = Past::nothing(self.oracle.keys.len());
         this.source = None;
         this.received = sources;
     }
@@ -122,8 +123,20 @@ impl World {
         let request = plain_request(Action::Count { shard }, context);
         let (due, must) = (self.now, Must::Not);
         let purpose = Purpose::Session(session);
-        let pending =
-            Pending { node, purpose, key: None, issue: None, request, past, must, due, operation: None, carries: true };
+        let pending = Pending {
+            node,
+            purpose,
+            key: None,
+            issue: None,
+            request,
+            past,
+            must,
+            due,
+            asked_at: self.now,
+            operation: None,
+            carries: true,
+            is_forged: false,
+        };
         self.submit(pending);
     }
 
@@ -153,7 +166,20 @@ impl World {
         };
         let request = plain_request(action, context);
         let (due, must) = (self.now, Must::Not);
-        Pending { node, purpose, key: Some(key), issue, request, past, must, due, operation: None, carries: true }
+        Pending {
+            node,
+            purpose,
+            key: Some(key),
+            issue,
+            request,
+            past,
+            must,
+            due,
+            asked_at: self.now,
+            operation: None,
+            carries: true,
+            is_forged: false,
+        }
     }
 
     fn vary(&mut self, pending: &mut Pending) {
@@ -199,6 +225,7 @@ impl World {
             | Mix::ViewSingle
             | Mix::ViewFaults
             | Mix::ViewLags
+            | Mix::ViewSplits
             | Mix::Everything => false,
         };
         if ample && healthy { Must::Healthy } else { Must::Not }

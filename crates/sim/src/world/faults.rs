@@ -120,7 +120,7 @@ impl World {
         self.bury_but(&self.holders(), at, why);
     }
 
-    fn bury_but(&mut self, tables: &[Table], at: usize, why: &str) {
+    pub(super) fn bury_but(&mut self, tables: &[Table], at: usize, why: &str) {
         let kept_from = match (self.mix.has_crashes(), self.mix.has_single_crashes_only()) {
             (false, _) => Some(1),
             (true, true) => Some(2),

@@ -1,6 +1,6 @@
 //! Contexts that the cluster never issued: from the far future, of another cluster, of views and writes that do not exist.
 //!
-//! They are sent with reads only, and nobody goes on from the answers: whatever they claim, an answer or a refusal comes by
+//! They are sent with reads, those from the far future with writes too, and nobody goes on from the answers: whatever they claim, an answer or a refusal comes by
 //! the deadline, and no clock moves to what they name.
 
 use precede_core::causality::context::Context;
@@ -22,8 +22,15 @@ impl World {
         let (key, _) = self.workload.key(&mut self.dice);
         let context = self.forge();
         let past = Past::nothing(self.oracle.keys.len());
-        let mut pending = self.draft(Purpose::Session(session), node, Kind::Get, key, context, past);
+        // A write under one is refused: taken, it would set the clocks of all who hear of it.
+        let kind = match (context.greatest().millis() > self.clock_bound_ms(), context.greatest().0 >> 20 & 3) {
+            (true, 0) => Kind::Put,
+            (true, 1) => Kind::Delete,
+            (true, _) | (false, _) => Kind::Get,
+        };
+        let mut pending = self.draft(Purpose::Session(session), node, kind, key, context, past);
         pending.carries = false;
+        pending.is_forged = true;
         self.submit(pending);
     }
 

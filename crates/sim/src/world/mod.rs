@@ -60,6 +60,12 @@ const VIOLATIONS_MAX: usize = 10;
 /// Tells the dice of the faults from those of the rest.
 const FAULT_DICE: u64 = 0x6661_756c_7473;
 
+/// And those of what is asked at rest.
+const REST_DICE: u64 = 0x7265_7374;
+
+/// So long before the end of a run another view is asked for.
+const CHANGE_AT_REST: u64 = 6 * SECOND;
+
 /// Who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
@@ -85,9 +91,18 @@ struct Pending {
     request: Request,
     past: Past,
     must: Must,
+    asked_at: u64,
     due: u64,
     operation: Option<usize>,
     carries: bool,
+    /// Whether its context is none that the cluster has issued.
+    is_forged: bool,
+}
+
+impl Pending {
+    fn is_change(&self) -> bool {
+        self.purpose == Purpose::Change
+    }
 }
 
 /// What a run came to.
@@ -250,11 +265,11 @@ impl World {
             trace,
             violations: Vec::new(),
         };
-        world.schedule_all();
+        world.schedule_all(&mut Dice::new(seed ^ REST_DICE));
         world
     }
 
-    fn schedule_all(&mut self) {
+    fn schedule_all(&mut self, at_rest: &mut Dice) {
         for (number, planned) in self.plan.iter().enumerate() {
             self.queue.push(planned.at, Event::Fault(number));
         }
@@ -268,6 +283,10 @@ impl World {
         }
         self.queue.push(SECOND, Event::Sample);
         self.queue.push(self.heal_at, Event::Heal);
+        if self.mix.changes_views() {
+            let (by, draw) = (at_rest.index(self.machines.len()), at_rest.any());
+            self.queue.push(self.end - CHANGE_AT_REST, Event::ChangeAtRest { by, draw });
+        }
         self.queue.push(self.end - 4500 * MILLISECOND, Event::Probe { last: false });
         self.queue.push(self.end - 700 * MILLISECOND, Event::Probe { last: true });
     }
@@ -308,6 +327,7 @@ impl World {
             Event::WriteAstray(node) => self.write_astray(node),
             Event::Sample => self.sample(),
             Event::Heal => self.heal(),
+            Event::ChangeAtRest { by, draw } => self.ask_change_at_rest(by, draw),
             Event::Probe { last } => self.probe(last),
         }
     }

@@ -34,9 +34,11 @@ impl World {
         let machine = &mut self.machines[at];
         machine.boots += 1;
         machine.life = None;
+        machine.claimed = Default::default();
         machine.clock = machine.clock.restarted(self.now, offset, drift, skew_ms);
         self.skew_ms_high = self.skew_ms_high.max(machine.clock.skew_ms);
         let view = self.environment(at);
+        self.machines[at].views = [(view.id, self.now)].into();
         let mut config = Config::new(self.machines[at].address.clone(), view, seed);
         if let Some(bytes) = self.shape.window_bytes_max {
             config.window_bytes_max = bytes;
@@ -129,6 +131,7 @@ impl World {
             self.carry_out(at, effect);
         }
         self.effects = effects;
+        self.check_claims(at);
         self.schedule(at);
     }
 
@@ -193,6 +196,8 @@ impl World {
         }
         match event {
             NodeEvent::Met { life, how } => self.begin_life(at, *life, *how),
+            // A tombstone that went before the other view was heard of: the net under it is for that too.
+            NodeEvent::DigestMismatch(_) if self.siblings => {}
             NodeEvent::DigestMismatch(peer) => {
                 let difference = self.difference(at, *peer);
                 let what = format!("{} and {peer:?} have equal vectors and different entries", letter(at));
@@ -278,8 +283,11 @@ impl World {
         }
         // All that a node knows of the cluster when it starts is its first view. If all members of that lost their memory
         // together, and nobody of the present view is among them, they cannot know that there is another.
-        let behind = self.machines[at].node.as_ref().is_some_and(|node| node.view().id < self.view_now().id);
+        let view = self.machines[at].node.as_ref().map(|node| node.view().id);
+        let behind = view.is_some_and(|view| view < self.view_now().id);
         self.stale_start |= behind && matches!(how, Met::FreshCluster | Met::Majority);
+        // Nor can one whose peer was given up by a view that it has not heard of: what it takes is nobody's to hand over.
+        self.stale_start |= behind && view.is_some_and(|view| self.settled.contains(&view));
         let set_back = self.shape.skew_ms_max > DRIFT_MS && skew_ms < self.skew_ms_high;
         let forgotten = nobody || how == Met::FreshCluster;
         self.clock_lost |= back || (forgotten && self.requests > 0 && set_back);

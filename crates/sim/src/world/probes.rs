@@ -14,6 +14,10 @@ impl World {
             let sources = session.received.iter().copied().chain(session.source).collect();
             Kept { context: session.context.clone(), past: session.past.clone(), sources }
         };
+        // Where a member was started with another view, the others may have to wait for a majority, as long as they wait for anybody. Whoever
+        // still waits then is found when the run ends.
+        let strayed = self.machines.iter().any(|machine| machine.strayed);
+        let waits = strayed && !last && self.machines.iter().any(|machine| machine.life.is_none());
         let contexts: Vec<Kept> = self.kept.iter().cloned().chain(self.sessions.iter().map(of_session)).collect();
         for Kept { context, past, sources } in contexts {
             for node in 0..self.machines.len() {
@@ -26,7 +30,7 @@ impl World {
                 };
                 let purpose = Purpose::Probe { last };
                 let mut pending = self.draft(purpose, node, kind, key, context.clone(), past.clone());
-                pending.must = Must::AtRest;
+                pending.must = if waits { Must::Not } else { Must::AtRest };
                 // Reads of probes are left out of the history: the record judges them, and they are many.
                 if pending.request.action.is_write() {
                     let session = (self.requests + 1_000) * 100;

@@ -78,6 +78,7 @@ impl World {
     /// A view was adopted somewhere. Where two have one epoch, promises are weaker (design 11.7).
     pub(super) fn note_view(&mut self, at: usize) {
         let Some(view) = self.machines[at].node.as_ref().map(|node| node.view().clone()) else { return };
+        self.machines[at].views.entry(view.id).or_insert(self.now);
         if self.views.contains_key(&view.id) {
             return;
         }
@@ -94,9 +95,17 @@ impl World {
                 .collect();
             self.trace.line(self.now, format_args!("** view {:?}: {}", view.id, shards.join(" ")));
         }
+        let written_off = view.record().written_off.len();
         self.views.insert(view.id, view);
-        // What only those held that were written off is given up by now.
-        self.bury(at, "made a view");
+        // What only those held that were written off is given up by now, and so is what others have still not dropped of a view that
+        // is settled: two that were written off may have been all that held a write.
+        match written_off {
+            0 | 1 => self.bury(at, "made a view"),
+            _ => {
+                self.note_loss();
+                self.bury_but(&self.asked_holders(), at, "made a view");
+            }
+        }
         self.aim();
     }
 
@@ -116,22 +125,41 @@ impl World {
 
     /// A client asks a node for another view.
     pub(super) fn ask_change(&mut self, by: usize, draw: u64) {
+        let quiet = self.now >= self.changed_at + CHANGE_DEADLINE.as_micros() as u64 + SECOND;
+        let must = if self.mix == Mix::Views && quiet && self.now > 4 * SECOND { Must::Healthy } else { Must::Not };
+        self.ask_change_of(by, draw, must);
+    }
+
+    /// The same when all faults have been over for a while: whatever went before, it is made, and settles.
+    pub(super) fn ask_change_at_rest(&mut self, by: usize, draw: u64) {
+        let is_sound = !self.clock_lost && !self.stale_start && !self.machines.iter().any(|machine| machine.strayed);
+        self.ask_change_of(by, draw, if is_sound { Must::AtRest } else { Must::Not });
+    }
+
+    /// Whether a change at rest that was refused would have time to be made all the same.
+    pub(super) fn may_ask_again(&self) -> bool {
+        self.now + 5 * SECOND < self.end
+    }
+
+    fn ask_change_of(&mut self, by: usize, draw: u64, must: Must) {
         if self.is_stray(by) {
             return;
         }
         let mut dice = Dice::new(draw);
         let view = self.view_now();
-        let Some((members, repl_factor)) = self.draw_members(&view, &mut dice) else { return };
-        let force = self.mix == Mix::ViewFaults && dice.chance(60);
-        let asked = ViewChange { members, repl_factor, dry_run: dice.chance(50), force, expected_epoch: None };
-        let dry_run = asked.dry_run;
+        let Some((members, repl_factor)) = self.draw_members(&view, by, &mut dice) else { return };
+        let forces = if self.mix == Mix::ViewSplits { 400 } else { 60 };
+        let force = self.mix.forces_views() && dice.chance(forces) && must == Must::Not;
+        let dry_run = dice.chance(50);
+        let repl_factor = if members.len() >= 5 && dice.chance(60) { 5 } else { repl_factor };
+        // Who names another epoch than there is has planned for another view, and is refused.
+        let wrong = must == Must::Not && dice.chance(50);
+        let expected_epoch = (wrong || dice.chance(150)).then_some(view.id.epoch + u32::from(wrong) * 1_000_000);
+        let asked = ViewChange { members, repl_factor, dry_run, force, expected_epoch };
         let mut request = plain_request(Action::ChangeView(asked), Default::default());
         request.deadline = CHANGE_DEADLINE;
-        let quiet = self.now >= self.changed_at + CHANGE_DEADLINE.as_micros() as u64 + SECOND;
-        let must = if self.mix == Mix::Views && quiet && self.now > 4 * SECOND { Must::Healthy } else { Must::Not };
-        if !dry_run {
-            self.changed_at = self.now;
-        }
+        // One that is not to be made asks for leases too.
+        self.changed_at = self.now;
         let (past, due) = (Past::nothing(self.oracle.keys.len()), self.now);
         let purpose = Purpose::Change;
         let pending = Pending {
@@ -144,16 +172,30 @@ impl World {
             must,
             due,
             operation: None,
+            asked_at: self.now,
             carries: false,
+            is_forged: false,
         };
         self.submit(pending);
     }
 
     /// Members added, removed, replaced; all of them; another factor.
-    fn draw_members(&self, view: &View, dice: &mut Dice) -> Option<(Vec<Address>, usize)> {
+    fn draw_members(&self, view: &View, by: usize, dice: &mut Dice) -> Option<(Vec<Address>, usize)> {
         let all: Vec<Address> = self.machines.iter().map(|machine| machine.address.clone()).collect();
         let mut members: Vec<Address> = view.members().map(|(_, address, _)| address.clone()).collect();
         let mut others: Vec<Address> = all.into_iter().filter(|address| !members.contains(address)).collect();
+        if self.mix == Mix::ViewSplits {
+            // Who is cut off from some makes a view of the others.
+            let is_near = |address: &Address| {
+                let at = self.index[&address.node_id()];
+                self.network.is_open(by, at) && self.network.is_open(at, by)
+            };
+            members.retain(is_near);
+            others.retain(is_near);
+            if members.is_empty() {
+                return None;
+            }
+        }
         let mut factor = view.repl_factor;
         let least = if self.mix.has_single_crashes_only() { 2 } else { 1 };
         match dice.below(10) {
@@ -180,13 +222,13 @@ impl World {
     }
 
     /// What a change is answered.
-    pub(super) fn judge_change(&mut self, id: u64, must: Must, dry_run: bool, outcome: &Outcome) {
+    pub(super) fn judge_change(&mut self, id: u64, must: Must, asked: &ViewChange, outcome: &Outcome) {
         let sound = match outcome {
             Outcome::Changed(changed) => {
-                if must == Must::Healthy && !changed.settled && !dry_run {
-                    self.object(Rule::Live, format!("#{id}: a healthy view change has not settled: {changed:?}"));
+                if must != Must::Not && !changed.settled && !asked.dry_run {
+                    self.object(Rule::Live, format!("#{id}: {must:?}, and a view change has not settled: {changed:?}"));
                 }
-                true
+                asked.expected_epoch.is_none_or(|epoch| epoch < 1_000_000)
             }
             Outcome::Refused(refusal) => matches!(
                 refusal,
