@@ -179,9 +179,9 @@ impl World {
             if is_one_view || !(self.clock_lost || self.stale_start) {
                 let judgement = no_lost_write::at_end(&self.oracle, &keys, one);
                 self.judge(Rule::NoLostWrite, judgement, || letter(*first).to_string());
+                let judgement = no_resurrection::at_end(&self.oracle, &keys, one);
+                self.judge(Rule::NoResurrection, judgement, || letter(*first).to_string());
             }
-            let judgement = no_resurrection::at_end(&self.oracle, &keys, one);
-            self.judge(Rule::NoResurrection, judgement, || letter(*first).to_string());
             for (at, holding) in &holdings {
                 finals.extend(self.final_reads(*at, &keys, holding));
             }
