@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 20] = [
+const SEEDS: [(Mix, u64, u64); 24] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -43,6 +43,14 @@ const SEEDS: [(Mix, u64, u64); 20] = [
     (Mix::ViewLags, 177_959, 24),
     // A node outside the view sent a write for a life that was over, and could not say what had become of it.
     (Mix::TotalLoss, 149_480, 24),
+    // What shards had said of a former view was taken for the word of the next view's shards.
+    (Mix::ViewSplits, 3580, 60),
+    // The empty owner of a later view outdid what an older one had written, once that was settled.
+    (Mix::ViewSplits, 2132, 60),
+    // A late first try was made again by a replica that had forgotten the second.
+    (Mix::ViewSplits, 3168, 60),
+    // A node that had heard everybody before a cut called a context lost.
+    (Mix::ViewSplits, 1001, 60),
 ];
 
 #[test]

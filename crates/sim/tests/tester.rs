@@ -59,6 +59,15 @@ impl Story {
         self.oracle.learn(seen).unwrap().0
     }
 
+    /// A write of the second key, and one of the first whose writer had read it.
+    fn cause_and_effect(&mut self) -> (WriteIx, WriteIx) {
+        let nothing = self.nothing();
+        let cause = self.write(1, 10, false, &nothing);
+        let mut writer = nothing;
+        self.oracle.extend(&mut writer, cause);
+        (cause, self.write(0, 11, false, &writer))
+    }
+
     fn holding(&self, writes: &[WriteIx], horizon: u64) -> Holding {
         let mut holding = Holding { horizon: Timestamp(horizon), ..Holding::default() };
         for write in writes {
@@ -92,12 +101,8 @@ fn a_read_below_the_past_is_caught_and_one_above_is_not() {
 #[test]
 fn an_effect_without_its_cause_is_caught_across_keys() {
     let mut story = Story::new();
-    let nothing = story.nothing();
-    let cause = story.write(1, 10, false, &nothing);
-    let mut writer = nothing.clone();
-    story.oracle.extend(&mut writer, cause);
-    let effect = story.write(0, 11, false, &writer);
-    let mut reader = nothing.clone();
+    let (cause, effect) = story.cause_and_effect();
+    let mut reader = story.nothing();
     causal::read(&story.oracle, &mut reader, 0, Shown::Write(effect)).unwrap();
     causal::read(&story.oracle, &mut reader.clone(), 1, Shown::Nothing).unwrap_err();
     causal::read(&story.oracle, &mut reader, 1, Shown::Write(cause)).unwrap();
@@ -138,12 +143,8 @@ fn a_session_that_does_not_see_what_it_did_or_saw_is_caught() {
 #[test]
 fn a_session_is_judged_by_what_it_did_itself() {
     let mut story = Story::new();
-    let nothing = story.nothing();
-    let cause = story.write(1, 10, false, &nothing);
-    let mut writer = nothing.clone();
-    story.oracle.extend(&mut writer, cause);
-    let effect = story.write(0, 11, false, &writer);
-    let mut session = nothing.clone();
+    let (_, effect) = story.cause_and_effect();
+    let mut session = story.nothing();
     session::read(&story.oracle, &mut session, 0, Shown::Write(effect)).unwrap();
     session::read(&story.oracle, &mut session, 1, Shown::Nothing).unwrap();
 }
@@ -376,4 +377,14 @@ fn answers_that_are_too_modest_or_too_bold_are_caught() {
     live::answer(Must::AtRest, &Outcome::Absent).unwrap();
     bounded::context(4096).unwrap();
     bounded::context(4097).unwrap_err();
+}
+
+#[test]
+fn a_read_that_is_refused_before_its_time_is_caught() {
+    let refused = Outcome::Refused(Refusal::Unsatisfied);
+    live::patience(&refused, 500_000, 1_000_000, 3_000_000).unwrap_err();
+    live::patience(&refused, 999_500, 1_000_000, 3_000_000).unwrap();
+    live::patience(&refused, 270_000, 1_000_000, 300_000).unwrap();
+    live::patience(&refused, 260_000, 1_000_000, 300_000).unwrap_err();
+    live::patience(&Outcome::Absent, 0, 1_000_000, 3_000_000).unwrap();
 }

@@ -306,15 +306,14 @@ impl Node {
                 self.confirm_repeat(pending, version, effects);
                 return;
             }
-            if !self.write_ids.remembers(id) {
-                // It may have been made here before, by another try of it: this one may be late. A router that knows that no other
-                // try can have made it gives it another name.
-                let is_repeat = pending.repeat_of > Timestamp::ZERO;
-                if is_repeat || matches!(source, Source::Router { .. }) {
-                    let refusal = if is_repeat { Refusal::OutcomeUnknown } else { Refusal::TooLate };
-                    self.refuse(source, asked.clone(), refusal, effects);
-                    return;
-                }
+            // It may have been made here before, by another try of it: this one may be late. A router that knows that no other try can
+            // have made it gives it another name.
+            let is_repeat = pending.repeat_of > Timestamp::ZERO;
+            let may_be_late = is_repeat || matches!(source, Source::Router { .. });
+            if may_be_late && !self.write_ids.remembers(id) {
+                let refusal = if is_repeat { Refusal::OutcomeUnknown } else { Refusal::TooLate };
+                self.refuse(source, asked.clone(), refusal, effects);
+                return;
             }
         }
         let (key, value): (&Bytes, Option<&Value>) = match &pending.request.action {

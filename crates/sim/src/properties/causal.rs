@@ -20,7 +20,7 @@ pub enum Shown {
 /// # Errors
 /// Says what the client knew and what it was shown instead.
 pub fn read(oracle: &Oracle, past: &mut Past, key: usize, shown: Shown) -> Result<(), String> {
-    self::shown(oracle, past, key, shown)?;
+    against(oracle, past, key, shown)?;
     if let Shown::Write(write) = shown {
         oracle.extend(past, write);
     }
@@ -31,7 +31,7 @@ pub fn read(oracle: &Oracle, past: &mut Past, key: usize, shown: Shown) -> Resul
 ///
 /// # Errors
 /// Says what was known and what was shown instead.
-pub fn shown(oracle: &Oracle, known: &mut Past, key: usize, shown: Shown) -> Result<(), String> {
+pub fn against(oracle: &Oracle, known: &mut Past, key: usize, shown: Shown) -> Result<(), String> {
     let Some(required) = oracle.required(known, key) else { return Ok(()) };
     match shown {
         Shown::Write(write)

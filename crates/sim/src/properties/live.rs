@@ -1,4 +1,4 @@
-//! Rule 7: what can be served is served. Which requests must succeed is decided when they are made.
+//! Rule 7: what can be served is served, and who may wait for what it knows is let wait. Which requests must succeed is decided when they are made.
 
 use precede_core::wire::request::{Outcome, Refusal};
 
@@ -28,4 +28,21 @@ pub fn answer(must: Must, outcome: &Outcome) -> Result<(), String> {
         Must::WriteAtReplica => matches!(refusal, Refusal::Overloaded { .. } | Refusal::ContextFromTheFuture { .. }),
     };
     if excused { Ok(()) } else { Err(format!("{must:?}, and it was refused: {refusal}")) }
+}
+
+/// Judges how soon a read is refused whose context could not be satisfied: it may wait for `wait`, or until just before its deadline,
+/// wherever it is asked (design 7.2). All times in microseconds.
+///
+/// # Errors
+/// Says how long it took.
+pub fn patience(outcome: &Outcome, took: u64, wait: u64, deadline: u64) -> Result<(), String> {
+    // An answer comes a tenth of the deadline before it, and at most 50 ms; clocks drift by less than a thousandth.
+    let least = wait.min(deadline - (deadline / 10).min(50_000));
+    let least = least - least / 1_000;
+    match outcome {
+        Outcome::Refused(Refusal::Unsatisfied) if took < least => {
+            Err(format!("refused after {took} us, though it may wait for {least}"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -48,12 +48,21 @@ impl Holding {
     /// old have been dropped.
     #[must_use]
     pub fn reflects(&self, oracle: &Oracle, write: WriteIx) -> bool {
-        let record = &oracle.writes[write.at()];
-        match self.entries.get(&oracle.keys[record.key].name) {
-            Some((version, _)) => *version >= record.version,
-            None => oracle
-                .tombstone_from(record.key, write)
-                .is_some_and(|tombstone| oracle.version(tombstone).timestamp <= self.horizon),
-        }
+        let key = &oracle.keys[oracle.writes[write.at()].key].name;
+        let held = self.entries.get(key).map(|(version, _)| *version);
+        reflects(oracle, write, held, self.horizon)
+    }
+}
+
+/// Whether a replica reflects a write that has this of its key: the write or something greater, or nothing, where tombstones up to the
+/// horizon may have been dropped.
+#[must_use]
+pub fn reflects(oracle: &Oracle, write: WriteIx, held: Option<Version>, horizon: Timestamp) -> bool {
+    let record = &oracle.writes[write.at()];
+    match held {
+        Some(held) => held >= record.version,
+        None => oracle
+            .tombstone_from(record.key, write)
+            .is_some_and(|tombstone| oracle.version(tombstone).timestamp <= horizon),
     }
 }

@@ -7,7 +7,7 @@ use precede_core::replication::replica::Replica;
 
 use crate::oracle::Oracle;
 use crate::past::WriteIx;
-use crate::properties::Holding;
+use crate::properties::{self, Holding};
 
 /// How much of the rule can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,10 +85,8 @@ fn is_of_shard(oracle: &Oracle, replica: &Replica, write: WriteIx) -> bool {
 /// As [`Holding::reflects`], of the table itself.
 fn reflects(oracle: &Oracle, replica: &Replica, write: WriteIx, scope: Scope) -> bool {
     let record = &oracle.writes[write.at()];
-    let key = &oracle.keys[record.key];
-    let held = replica.shared.table.get(&key.name, key.hash).map(|entry| replica.shared.table.version(&entry));
-    let is_dropped = |tombstone| oracle.version(tombstone).timestamp <= replica.horizon;
-    held.is_some_and(|held| held >= record.version)
-        || ((held.is_none() || scope == Scope::BesideOthers)
-            && oracle.tombstone_from(record.key, write).is_some_and(is_dropped))
+    let (key, table) = (&oracle.keys[record.key], &replica.shared.table);
+    let held = table.get(&key.name, key.hash).map(|entry| table.version(&entry));
+    let held = held.filter(|held| scope == Scope::All || *held >= record.version);
+    properties::reflects(oracle, write, held, replica.horizon)
 }

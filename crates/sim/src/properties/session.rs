@@ -15,7 +15,7 @@ use crate::properties::causal::{self, Shown};
 /// # Errors
 /// Says what the session had seen and what it was shown instead.
 pub fn read(oracle: &Oracle, own: &mut Past, key: usize, shown: Shown) -> Result<(), String> {
-    causal::shown(oracle, own, key, shown)?;
+    causal::against(oracle, own, key, shown)?;
     if let Shown::Write(write) = shown {
         own.add(key, write, |write| oracle.version(write));
     }

@@ -1,9 +1,11 @@
 //! Answers: what they say is judged, recorded, and carried on by the session that asked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use precede_checker::Outcome as Learnt;
 use precede_core::causality::hlc::Timestamp;
+use precede_core::config::ClusterConfig;
 use precede_core::id::ViewId;
 use precede_core::node::Node;
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply};
@@ -51,6 +53,13 @@ impl World {
                 self.queue.push(self.now + 2 * SECOND, Event::ChangeAtRest { by: at, draw: id });
             }
             outcome => self.judge(Rule::Live, live::answer(must, outcome), about),
+        }
+        if let Action::Get { .. } = &pending.request.action {
+            let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            let wait = pending.request.wait.unwrap_or(ClusterConfig::default().context_wait);
+            let (took, deadline) = (self.now - pending.asked_at, pending.request.deadline);
+            let judgement = live::patience(&reply.outcome, took, micros(wait), micros(deadline));
+            self.judge(Rule::Live, judgement, about);
         }
         self.judge(Rule::Causal, causal::context(&pending.request.context, &reply.context), about);
         self.check_forged(id, &pending.request.context, &reply.outcome);

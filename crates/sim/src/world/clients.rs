@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use precede_checker::Action as Asked;
 use precede_core::causality::context::Context;
-use precede_core::wire::request::{Action, WriteConcern};
+use precede_core::wire::request::{Action, Request, WriteConcern};
 
 use crate::history::operation;
 use crate::mix::Mix;
@@ -121,22 +121,7 @@ impl World {
         let context = self.sessions[session].context.clone();
         let past = self.sessions[session].past.clone();
         let request = plain_request(Action::Count { shard }, context);
-        let (due, must) = (self.now, Must::Not);
-        let purpose = Purpose::Session(session);
-        let pending = Pending {
-            node,
-            purpose,
-            key: None,
-            issue: None,
-            request,
-            past,
-            must,
-            due,
-            asked_at: self.now,
-            operation: None,
-            carries: true,
-            is_forged: false,
-        };
+        let pending = self.pending(Purpose::Session(session), node, request, past);
         self.submit(pending);
     }
 
@@ -165,17 +150,21 @@ impl World {
             Kind::Delete => (Some(issue(true).0), Action::Delete { key: name }),
         };
         let request = plain_request(action, context);
-        let (due, must) = (self.now, Must::Not);
+        Pending { key: Some(key), issue, ..self.pending(purpose, node, request, past) }
+    }
+
+    /// A request that need not succeed, of which nothing is said in the history.
+    pub(super) fn pending(&self, purpose: Purpose, node: usize, request: Request, past: Past) -> Pending {
         Pending {
             node,
             purpose,
-            key: Some(key),
-            issue,
+            key: None,
+            issue: None,
             request,
             past,
-            must,
-            due,
+            must: Must::Not,
             asked_at: self.now,
+            due: self.now,
             operation: None,
             carries: true,
             is_forged: false,

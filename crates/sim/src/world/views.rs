@@ -20,6 +20,9 @@ use crate::world::{MILLISECOND, Pending, Purpose, SECOND, World, plain_request};
 /// Time that a change is given to be done in a healthy cluster.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(6);
 
+/// An epoch that no run reaches.
+const EPOCH_NEVER: u32 = 1_000_000;
+
 /// A table, with the view and the shard that it is for.
 pub(super) struct Table {
     view: View,
@@ -154,28 +157,15 @@ impl World {
         let repl_factor = if members.len() >= 5 && dice.chance(60) { 5 } else { repl_factor };
         // Who names another epoch than there is has planned for another view, and is refused.
         let wrong = must == Must::Not && dice.chance(50);
-        let expected_epoch = (wrong || dice.chance(150)).then_some(view.id.epoch + u32::from(wrong) * 1_000_000);
+        let epoch = if wrong { EPOCH_NEVER } else { view.id.epoch };
+        let expected_epoch = (wrong || dice.chance(150)).then_some(epoch);
         let asked = ViewChange { members, repl_factor, dry_run, force, expected_epoch };
         let mut request = plain_request(Action::ChangeView(asked), Default::default());
         request.deadline = CHANGE_DEADLINE;
         // One that is not to be made asks for leases too.
         self.changed_at = self.now;
-        let (past, due) = (Past::nothing(self.oracle.keys.len()), self.now);
-        let purpose = Purpose::Change;
-        let pending = Pending {
-            node: by,
-            purpose,
-            key: None,
-            issue: None,
-            request,
-            past,
-            must,
-            due,
-            operation: None,
-            asked_at: self.now,
-            carries: false,
-            is_forged: false,
-        };
+        let past = Past::nothing(self.oracle.keys.len());
+        let pending = Pending { must, carries: false, ..self.pending(Purpose::Change, by, request, past) };
         self.submit(pending);
     }
 
@@ -228,7 +218,7 @@ impl World {
                 if must != Must::Not && !changed.settled && !asked.dry_run {
                     self.object(Rule::Live, format!("#{id}: {must:?}, and a view change has not settled: {changed:?}"));
                 }
-                asked.expected_epoch.is_none_or(|epoch| epoch < 1_000_000)
+                asked.expected_epoch != Some(EPOCH_NEVER)
             }
             Outcome::Refused(refusal) => matches!(
                 refusal,
