@@ -221,6 +221,7 @@ impl Node {
         let request = Request { deadline: left, wait: Some(wait), ..pending.request.clone() };
         let attempt = if is_write { patience } else { left };
         let life = self.life_of(at).filter(|_| is_write);
+        let view = self.views.current().id;
         let forward = Forward {
             id,
             hops: pending.hops + 1,
@@ -233,7 +234,15 @@ impl Node {
         };
         pending.repeat_of = pending.repeat_of.max(not_after.unwrap_or_default());
         pending.tried.push(at);
-        pending.attempts.push(Attempt { id, at, life, not_after, until: now.monotonic + patience, given_up: false });
+        pending.attempts.push(Attempt {
+            id,
+            at,
+            view,
+            life,
+            not_after,
+            until: now.monotonic + patience,
+            given_up: false,
+        });
         self.forwards.insert(id, key);
         self.send(at, Message::Forward(forward), effects);
     }
@@ -374,15 +383,17 @@ impl Node {
         let made_it = |attempt: &Attempt, version: &Version| {
             attempt.at == version.origin.node && attempt.not_after.is_some_and(|last| version.timestamp <= last)
         };
-        // Who answers cannot know what became of later tries; of earlier ones it may know, and the one that made this very
-        // version made no other.
+        // Who answers cannot know what became of later tries, nor of one at an owner that a view change has written off since; of
+        // other earlier ones it may know, and the one that made this very version made no other.
+        let view = reply.context.view;
+        let is_beyond = |other: &Attempt| other.id > id || Some(other.view) < view;
         reply.repeat_unconfirmed = match (&pending.attempts[..], &reply.version) {
-            ([], _) => false,
+            ([], _) => reply.repeat_unconfirmed,
             // One replica had nothing to delete. What another one still does of it may come after what is written next.
             _ if reply.outcome == Outcome::Absent => pending.request.action.is_write(),
             (_, None) => false,
             ([other], Some(version)) if other.id < id && made_it(other, version) => false,
-            (others, Some(_)) => reply.repeat_unconfirmed || others.iter().any(|other| other.id > id),
+            (others, Some(_)) => reply.repeat_unconfirmed || others.iter().any(is_beyond),
         };
         self.hand_over(pending.source, reply, effects);
     }

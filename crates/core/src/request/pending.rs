@@ -16,6 +16,8 @@ pub struct Attempt {
     pub id: u64,
     /// At whom.
     pub at: NodeId,
+    /// In which view it is an owner.
+    pub view: ViewId,
     /// For a write: in which life of it, if one was known.
     pub life: Option<Timestamp>,
     /// For a write: the greatest timestamp that it may get there.

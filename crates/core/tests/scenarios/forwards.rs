@@ -146,3 +146,38 @@ fn a_write_that_was_named_too_early_gets_another_name() {
     assert!(!reply.repeat_unconfirmed);
     assert!(changed(&lab.answer(view, DEADLINE)).settled);
 }
+
+/// ADR 4: a replica that has started again cannot say what its former life did with a try. Where the next replica does not know either,
+/// the client is told so, though no try is out any more.
+#[test]
+fn what_a_former_life_did_with_a_try_is_not_known() {
+    let mut lab = Lab::with_spares(3, 3, 1);
+    let router = 3;
+    lab.lose = Some(Box::new(move |_, to, body| to == router && matches!(body, Message::ForwardReply { .. })));
+    let is_try = |body: &Message| matches!(body, Message::Forward(forward) if forward.not_after.is_some());
+    let value = Value::json(Bytes::from_static(b"v"));
+    let action = Action::Put { key: Bytes::from_static(b"k"), value };
+    let id = lab.submit(router, action, &Context::default(), DEADLINE);
+    let (_, first, copy) = lab.sent.iter().rfind(|(_, _, envelope)| is_try(&envelope.body)).unwrap().clone();
+    let [witness, next] = [1, 2].map(|step| (first + step) % 3);
+    // The first one makes it and tells the witness, and nobody tells the next one.
+    for at in [first, witness] {
+        lab.cut(at, next);
+    }
+    lab.run(50);
+    assert_eq!(
+        lab.get(witness, "k", &Context::default()).outcome,
+        Outcome::Found(Value::json(Bytes::from_static(b"v")))
+    );
+    lab.crash(first);
+    lab.start(first);
+    lab.run(50);
+    lab.lose = None;
+    let node = lab.addresses[witness].node_id();
+    lab.step(router, Input::Disconnected(node));
+    lab.step(first, Input::Message(Box::new(copy)));
+    let reply = lab.answer(id, DEADLINE);
+    assert_eq!(reply.served_by, lab.addresses[next].node_id());
+    assert!(matches!(reply.outcome, Outcome::Written { .. }), "{:?}", reply.outcome);
+    assert!(reply.repeat_unconfirmed, "there are two");
+}
