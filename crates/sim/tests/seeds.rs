@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 25] = [
+const SEEDS: [(Mix, u64, u64); 26] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -53,6 +53,8 @@ const SEEDS: [(Mix, u64, u64); 25] = [
     (Mix::ViewSplits, 1001, 60),
     // An owner that a view change had written off took a write beyond a cut, and its repeat was said to be the only one.
     (Mix::ViewSplits, 168, 40),
+    // A clock that leapt ahead made replicas forget a write that was under way, and nobody would take its repeat.
+    (Mix::Held, 300_750, 24),
 ];
 
 #[test]

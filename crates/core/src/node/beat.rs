@@ -22,7 +22,7 @@ impl Node {
         self.beat_at = now.monotonic + interval;
         self.beats += 1;
         let clock = self.clock.follow(now.wall);
-        self.write_ids.expire(clock, self.config.cluster.write_id_retention);
+        self.write_ids.expire(now.monotonic, self.config.cluster.write_id_retention);
         self.note_silence(now, effects);
         self.say_hello(now, effects);
         if let Some(replica) = &mut self.replica

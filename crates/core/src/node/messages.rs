@@ -215,7 +215,7 @@ impl Node {
         for write in &frame.writes {
             if let Some(id) = write.write_id {
                 let version = crate::causality::version::Version { timestamp: write.timestamp, origin: frame.origin };
-                self.write_ids.insert(id, version);
+                self.write_ids.insert(now.monotonic, id, version);
             }
         }
         peer.gap_since = if ack.gap { peer.gap_since.or(Some(now.monotonic)) } else { None };
@@ -350,7 +350,7 @@ impl Node {
         let dropped = if lost { 0 } else { replica.on_sync_chunk(chunk, kind, legacy.map(|id| (id, from)), &before) };
         for entry in &chunk.entries {
             if let Some(id) = entry.payload.as_ref().and_then(|payload| payload.write_id) {
-                self.write_ids.insert(id, entry.version);
+                self.write_ids.insert(now.monotonic, id, entry.version);
             }
         }
         if pass.legacy.is_some() && from != self.me {

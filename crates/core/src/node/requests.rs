@@ -357,7 +357,7 @@ impl Node {
             write_id: pending.write_id,
         });
         if let Some(id) = pending.write_id {
-            self.write_ids.insert(id, version);
+            self.write_ids.insert(now.monotonic, id, version);
         }
         if !planted::is(Planted::OwnDotForgotten) {
             context.add(&version);

@@ -13,13 +13,16 @@ use crate::wire::message::WriteId;
 /// What became of an id.
 #[derive(Debug, Clone, Copy)]
 struct Known {
+    /// When it came first.
+    at: Instant,
     /// The least version with it.
     version: Version,
     /// Whether there are others.
     several: bool,
 }
 
-/// The writes of the recent past, by id. Bounded in time and number, oldest out first.
+/// The writes of the recent past, by id. Bounded in time and number, oldest out first. Time is the node's own: the hybrid clock may
+/// leap ahead by more than the retention while a write is under way.
 #[derive(Debug, Default)]
 pub struct WriteIds {
     known: BTreeMap<WriteId, Known>,
@@ -29,9 +32,9 @@ pub struct WriteIds {
 
 impl WriteIds {
     /// Takes note of a write.
-    pub fn insert(&mut self, id: WriteId, version: Version) {
+    pub fn insert(&mut self, at: Instant, id: WriteId, version: Version) {
         if id.taken > self.forgotten {
-            let known = self.known.entry(id).or_insert(Known { version, several: false });
+            let known = self.known.entry(id).or_insert(Known { at, version, several: false });
             known.several |= known.version != version;
             known.version = known.version.min(version);
         }
@@ -71,9 +74,9 @@ impl WriteIds {
         }
     }
 
-    /// Forgets what is older than `retention`.
-    pub fn expire(&mut self, clock: Timestamp, retention: Duration) {
-        while self.known.first_key_value().is_some_and(|(id, _)| id.taken.later_by(retention) < clock) {
+    /// Forgets what came longer than `retention` ago.
+    pub fn expire(&mut self, now: Instant, retention: Duration) {
+        while self.known.first_key_value().is_some_and(|(_, known)| now.since(known.at) > retention) {
             self.forget_first();
         }
     }
