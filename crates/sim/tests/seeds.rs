@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 26] = [
+const SEEDS: [(Mix, u64, u64); 27] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -55,6 +55,8 @@ const SEEDS: [(Mix, u64, u64); 26] = [
     (Mix::ViewSplits, 168, 40),
     // A clock that leapt ahead made replicas forget a write that was under way, and nobody would take its repeat.
     (Mix::Held, 300_750, 24),
+    // A write that named a life which the view change had ended was taken for one that this life may have made.
+    (Mix::Views, 311_498, 24),
 ];
 
 #[test]

@@ -73,6 +73,8 @@ pub struct Node {
     origins: Arc<Origins>,
     /// This run's start; none before it has met its shard.
     life: Option<Timestamp>,
+    /// The first life of this process: what is meant for an older one was sent to a process that is gone.
+    first_life: Option<Timestamp>,
     /// The newest life heard of every node.
     lives: BTreeMap<NodeId, Timestamp>,
     /// Somebody knows of an earlier life of this address.
@@ -182,6 +184,7 @@ impl Node {
             legacies: BTreeMap::new(),
             origins,
             life: None,
+            first_life: None,
             lives: BTreeMap::new(),
             has_lived: false,
             adopted: BTreeSet::from([me]),

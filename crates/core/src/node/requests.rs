@@ -95,13 +95,17 @@ impl Node {
         if request.action.is_write() && !self.seen_forwards.insert(now.monotonic, from, id, retention) {
             return;
         }
-        if is_behind {
-            self.refuse(source, request.context, Refusal::NotOwner, effects);
-            return;
-        }
-        let is_for_former = life.is_some() && self.life > life;
-        if request.action.is_write() && is_for_former {
-            self.refuse(source, request.context, Refusal::TooLate, effects);
+        // What was meant for a process that is gone may have been made by it. To this one it has come for the first time.
+        let meant_for = life.filter(|_| request.action.is_write());
+        let is_of_former_process = meant_for.is_some_and(|life| self.first_life.is_none_or(|first| life < first));
+        let refusal = match () {
+            () if is_of_former_process => Some(Refusal::OutcomeUnknown),
+            () if is_behind => Some(Refusal::NotOwner),
+            () if meant_for.is_some() && self.life > meant_for => Some(Refusal::TooLate),
+            () => None,
+        };
+        if let Some(refusal) = refusal {
+            self.refuse(source, request.context, refusal, effects);
             return;
         }
         let pending = Pending { hops, not_after, repeat_of, write_id, ..self.pending(now, source, request, deadline) };

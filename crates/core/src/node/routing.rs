@@ -333,9 +333,6 @@ impl Node {
                 return;
             }
         };
-        // It has started again: what it did of this try before, it does not know.
-        pending.unknown |=
-            answered.and_then(|attempt| attempt.life).is_some_and(|life| self.life_of(from) > Some(life));
         match refusal {
             // What an earlier try did is not undone by a refusal of this one.
             Refusal::ContextFromTheFuture { .. } | Refusal::ViewLost if pending.unknown => pending.forward_at = None,
@@ -350,7 +347,13 @@ impl Node {
             }
             // Its clock came with the refusal: the next bound is good.
             Refusal::TooLate => pending.tried.retain(|node| *node != from),
-            Refusal::OutcomeUnknown => pending.unknown = true,
+            Refusal::OutcomeUnknown => {
+                pending.unknown = true;
+                // One that has started again since may know now.
+                if self.life_of(from) > answered.and_then(|attempt| attempt.life) {
+                    pending.tried.retain(|node| *node != from);
+                }
+            }
             Refusal::Unsatisfied
             | Refusal::NoReplica { .. }
             | Refusal::NotMet { .. }

@@ -268,6 +268,7 @@ impl Node {
         let start = floor.in_millisecond(random(&mut self.rng));
         self.clock.begin(start);
         self.life = Some(start);
+        self.first_life.get_or_insert(start);
         start
     }
 }
