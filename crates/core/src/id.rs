@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::causality::hlc::Timestamp;
+use crate::excerpt::excerpt;
 
 /// `host:port`, a node's name in a view. Compared as written: no name is resolved.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,16 +41,16 @@ impl Address {
         let port = match (port, default_port) {
             (Some(port), _) => match port.parse::<u16>() {
                 Ok(port) if port > 0 => port,
-                Ok(_) | Err(_) => return Err(AddressError::BadPort(text.to_owned())),
+                Ok(_) | Err(_) => return Err(AddressError::BadPort(excerpt(text))),
             },
             (None, Some(port)) => port,
-            (None, None) => return Err(AddressError::NoPort(text.to_owned())),
+            (None, None) => return Err(AddressError::NoPort(excerpt(text))),
         };
         let bracketed = host.starts_with('[') && host.ends_with(']');
         let inner = if bracketed { &host[1..host.len() - 1] } else { host };
         let sound = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c) || (bracketed && ":%".contains(c));
         if inner.is_empty() || inner.len() > 253 || !inner.chars().all(sound) {
-            return Err(AddressError::BadHost(text.to_owned()));
+            return Err(AddressError::BadHost(excerpt(text)));
         }
         Ok(Self(format!("{host}:{port}").into()))
     }

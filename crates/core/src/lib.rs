@@ -8,7 +8,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`id`], [`time`], [`limits`], [`config`], [`planted`] |
+//! | 0 | [`id`], [`time`], [`limits`], [`excerpt`], [`config`], [`planted`] |
 //! | 1 | [`causality`] |
 //! | 2 | [`table`], [`placement`] |
 //! | 3 | [`wire`] (and the values that travel on it: [`request`]'s vocabulary) |
@@ -19,6 +19,7 @@ pub mod causality;
 pub mod config;
 pub mod effect;
 pub mod event;
+pub mod excerpt;
 pub mod id;
 pub mod input;
 pub mod limits;

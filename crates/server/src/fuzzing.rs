@@ -1,13 +1,18 @@
 //! Entrances to the parsers of what strangers send and operators say, without a server around them: for the fuzz targets
 //! in `fuzz/`, and for properties. Not an interface.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use precede_core::causality::context::Context;
 use precede_core::causality::token;
 use precede_core::config::Config;
+use precede_core::id::Address;
+use precede_core::placement::view::View;
+use precede_core::wire::request::ViewChange;
 
 use crate::cli::{SETTINGS, Said, Told};
-use crate::http::{Merger, Object, body, params};
+use crate::http::{Merger, Object, body, params, view_change};
 use crate::settings::Settings;
 
 /// A body's `value` and `causal-context`, as their texts.
@@ -48,6 +53,14 @@ pub fn query(query: &str) -> Result<(), String> {
 /// The text of the answer.
 pub fn key(path: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
     params::key(path, bytes_max).map(std::borrow::Cow::into_owned).map_err(|failure| failure.error)
+}
+
+/// The view that a body asks for of a node, and how long the answer may take.
+///
+/// # Errors
+/// The text of the answer.
+pub fn view_change(body: &[u8], view: &View, me: &Address) -> Result<(ViewChange, Duration), String> {
+    view_change::parse(body, view, me).map_err(|failure| failure.error)
 }
 
 /// The core's configuration by what was said: pairs of a setting's id and its text. Unknown settings are left out.

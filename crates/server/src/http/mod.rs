@@ -19,7 +19,7 @@ pub(crate) mod reply;
 mod service;
 mod shards;
 mod socket;
-mod view_change;
+pub(crate) mod view_change;
 
 pub(crate) use crate::http::context::Merger;
 pub(crate) use crate::http::json::Object;

@@ -6,7 +6,9 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use precede_core::causality::token;
+use precede_core::excerpt::excerpt;
 use precede_core::id::Address;
+use precede_core::placement::view::View;
 use precede_core::wire::request::{Action, Outcome, Request, ViewChange, ViewChanged};
 use serde::Deserialize;
 use serde_json::json;
@@ -55,14 +57,31 @@ pub(crate) async fn answer(app: &App, head: &Parts, body: Incoming) -> Response 
 }
 
 async fn change(app: &App, prepared: &Prepared<'_>) -> Result<(Box<ViewChanged>, bool), Failure> {
-    let body: Body = match prepared.body.bytes.trim_ascii() {
+    let (asked, timeout) = parse(&prepared.body.bytes, &app.driver.view(), &app.driver.address)?;
+    let dry_run = asked.dry_run;
+    let context = prepared.context.clone();
+    let request = Request { action: Action::ChangeView(asked), context, wait: None, concern: None, deadline: timeout };
+    let reply = match app.driver.ask(request) {
+        Answer::Now(reply) => Some(reply),
+        Answer::Later(reply) => tokio::time::timeout(timeout + GRACE, reply).await.ok().and_then(Result::ok),
+    };
+    match reply.map(|reply| reply.outcome) {
+        Some(Outcome::Changed(changed)) => Ok((changed, dry_run)),
+        Some(Outcome::Refused(refusal)) => Err(errors::from_refusal(&refusal)),
+        Some(_) | None => Err(Failure::unavailable("this node did not answer in time: poll the progress")),
+    }
+}
+
+/// What a body asks for, and how long the answer may take. What it leaves out stays as it is in the current view; entries without a port
+/// get that of the node that is asked.
+pub(crate) fn parse(body: &[u8], view: &View, me: &Address) -> Result<(ViewChange, Duration), Failure> {
+    let body: Body = match body.trim_ascii() {
         b"" => Body::default(),
         text => serde_json::from_slice(text).map_err(|_| Failure::bad("Failed to parse request body"))?,
     };
-    let view = app.driver.view();
     let members = match &body.view {
         serde_json::Value::Null => view.members().map(|(_, address, _)| address.clone()).collect(),
-        said => members(app, said)?,
+        said => members(said, me)?,
     };
     let repl_factor = match &body.repl_factor {
         serde_json::Value::Null => view.repl_factor,
@@ -84,23 +103,13 @@ async fn change(app: &App, prepared: &Prepared<'_>) -> Result<(Box<ViewChanged>,
         let most = TIMEOUT_MAX.as_millis();
         return Err(Failure::bad(format!("timeout-ms is too large: the limit is {most}; poll the progress instead")));
     }
-    let asked = ViewChange { members, repl_factor, dry_run, force: flag(&body.force, "force")?, expected_epoch };
-    let context = prepared.context.clone();
-    let request = Request { action: Action::ChangeView(asked), context, wait: None, concern: None, deadline: timeout };
-    let reply = match app.driver.ask(request) {
-        Answer::Now(reply) => Some(reply),
-        Answer::Later(reply) => tokio::time::timeout(timeout + GRACE, reply).await.ok().and_then(Result::ok),
-    };
-    match reply.map(|reply| reply.outcome) {
-        Some(Outcome::Changed(changed)) => Ok((changed, dry_run)),
-        Some(Outcome::Refused(refusal)) => Err(errors::from_refusal(&refusal)),
-        Some(_) | None => Err(Failure::unavailable("this node did not answer in time: poll the progress")),
-    }
+    let force = flag(&body.force, "force")?;
+    Ok((ViewChange { members, repl_factor, dry_run, force, expected_epoch }, timeout))
 }
 
-/// A list of addresses, or one text with commas. Entries without a port get this node's.
-fn members(app: &App, said: &serde_json::Value) -> Result<Vec<Address>, Failure> {
-    let port = app.driver.address.as_str().rsplit(':').next().and_then(|port| port.parse().ok());
+/// A list of addresses, or one text with commas.
+fn members(said: &serde_json::Value, me: &Address) -> Result<Vec<Address>, Failure> {
+    let port = me.as_str().rsplit(':').next().and_then(|port| port.parse().ok());
     let texts: Vec<&str> = match said {
         serde_json::Value::String(text) => text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect(),
         serde_json::Value::Array(list) => {
@@ -118,14 +127,16 @@ fn not_addresses() -> Failure {
 
 fn number<T: TryFrom<u64>>(said: &serde_json::Value, name: &str) -> Result<T, Failure> {
     let number = said.as_u64().and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| Failure::bad(format!("{name} is not a whole number in its range: {said}")))
+    number.ok_or_else(|| {
+        Failure::bad(format!("{name} is not a whole number in its range: {}", excerpt(&said.to_string())))
+    })
 }
 
 fn flag(said: &serde_json::Value, name: &str) -> Result<bool, Failure> {
     match said {
         serde_json::Value::Null => Ok(false),
         serde_json::Value::Bool(flag) => Ok(*flag),
-        said => Err(Failure::bad(format!("{name} is neither true nor false: {said}"))),
+        said => Err(Failure::bad(format!("{name} is neither true nor false: {}", excerpt(&said.to_string())))),
     }
 }
 
