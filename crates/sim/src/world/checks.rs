@@ -220,7 +220,7 @@ impl World {
             };
             self.judge(Rule::OneHome, judgement, || letter(at).to_string());
         }
-        if !report.spare && !report.recovered {
+        if !report.spare && !report.recovered && !self.waits_for_strays(at) {
             let what =
                 format!("{} has not recovered, met {}, waits for {:?}", letter(at), report.met, report.waiting_for);
             self.object(Rule::Live, what);

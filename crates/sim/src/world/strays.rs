@@ -100,6 +100,16 @@ impl World {
         self.is_stray(at) && (view.id.epoch == 0 || view.shard_of_member(self.machines[at].id).is_none())
     }
 
+    /// Whether a node waits for strays alone whom nobody can call back: everybody who knew a view that a coordinator has made is gone.
+    pub(super) fn waits_for_strays(&self, at: usize) -> bool {
+        let machine = &self.machines[at];
+        let Some(node) = &machine.node else { return false };
+        let report = node.report(machine.clock.read(self.now));
+        let is_lost = |node| self.index.get(node).is_some_and(|at| self.is_stray(*at));
+        let for_strays = !report.waiting_for.is_empty() && report.waiting_for.iter().all(is_lost);
+        !report.met && for_strays && self.insiders().all(|node| node.view().id.epoch == 0)
+    }
+
     /// The processes that are in the cluster.
     pub(super) fn insiders(&self) -> impl Iterator<Item = &Node> {
         let running = |at: usize| self.machines[at].node.as_ref().filter(|_| !self.is_stray(at));
