@@ -9,7 +9,7 @@ use crate::past::WriteIx;
 use crate::properties::{Holding, once};
 use crate::violation::Rule;
 use crate::world::World;
-use crate::world::views::is_held;
+use crate::world::views::{Table, is_held};
 
 impl World {
     /// Notes a write; objects if it cannot be.
@@ -53,17 +53,25 @@ impl World {
         }
     }
 
-    /// A write may become known after its last holder crashed: it was lost before it was known.
+    /// A write may become known after its last holder crashed: it was lost before it was known. So was one that is made by a node that a
+    /// view has given up: what others hold of its key, though greater, was not made of it.
     fn bury_if_dead(&mut self, write: WriteIx) {
-        let record = &self.oracle.writes[write.at()];
-        let origin = record.version.origin;
-        let alive = self.index.get(&origin.node).is_some_and(|at| {
-            self.machines[*at].life == Some(origin.life()) && !self.is_written_off(*at, &origin.view)
-        });
-        if alive {
+        let Version { timestamp, origin } = self.oracle.version(write);
+        let Some(at) = self.index.get(&origin.node).copied() else { return };
+        let is_given_up = self.is_written_off(at, &origin.view);
+        if self.machines[at].life == Some(origin.life()) && !is_given_up {
             return;
         }
-        if !is_held(&self.oracle, &self.holders(), write) {
+        let holders = self.holders();
+        let key = &self.oracle.keys[self.oracle.writes[write.at()].key].name;
+        let has_it = |table: &Table| {
+            table.holding.entries.get(key).is_some_and(|(version, _)| *version == Version { timestamp, origin })
+        };
+        let is_held = match is_given_up {
+            true => holders.iter().any(has_it),
+            false => is_held(&self.oracle, &holders, write),
+        };
+        if !is_held {
             self.oracle.writes[write.at()].lost = true;
         }
     }

@@ -27,7 +27,7 @@ const EPOCH_NEVER: u32 = 1_000_000;
 pub(super) struct Table {
     view: View,
     shard: ShardId,
-    holding: Holding,
+    pub(super) holding: Holding,
 }
 
 impl World {
