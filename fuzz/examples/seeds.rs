@@ -33,6 +33,7 @@ struct Trio {
     asked: u64,
     queue: VecDeque<(NodeId, Envelope)>,
     sent: BTreeMap<String, Bytes>,
+    status_of: BTreeMap<NodeId, Envelope>,
 }
 
 impl Trio {
@@ -40,8 +41,8 @@ impl Trio {
         let addresses: Vec<_> =
             (1..=5).map(|at| Address::parse(&format!("n{at}:80"), None).expect("it is an address")).collect();
         let view = View::bootstrap(&addresses, 2).expect("five make two shards");
-        let mut trio =
-            Self { view, nodes: Vec::new(), now_ms: 0, asked: 0, queue: VecDeque::new(), sent: BTreeMap::new() };
+        let (queue, sent, status_of) = Default::default();
+        let mut trio = Self { view, nodes: Vec::new(), now_ms: 0, asked: 0, queue, sent, status_of };
         trio.nodes = addresses.iter().map(|address| trio.start(address.clone())).collect();
         trio
     }
@@ -61,6 +62,9 @@ impl Trio {
         for effect in effects {
             if let Effect::Send { to, envelope } = effect {
                 self.sent.entry(kind(&envelope.body)).or_insert_with(|| codec::encode(&envelope));
+                if matches!(envelope.body, Message::Status(_)) {
+                    self.status_of.insert(envelope.from, (*envelope).clone());
+                }
                 self.queue.push_back((to, *envelope));
             }
         }
@@ -72,15 +76,26 @@ impl Trio {
             for at in 0..self.nodes.len() {
                 self.step(at, Input::Tick);
             }
-            while let Some((to, envelope)) = self.queue.pop_front() {
-                if let Some(at) = self.nodes.iter().position(|node| node.id() == to) {
-                    self.step(at, Input::Message(Box::new(envelope)));
-                }
+            while !self.queue.is_empty() {
+                self.deliver_one();
             }
         }
     }
 
+    /// Delivers the next message, or lets a little time pass where there is none.
+    fn deliver_one(&mut self) {
+        let Some((to, envelope)) = self.queue.pop_front() else { return self.run(5) };
+        if let Some(at) = self.nodes.iter().position(|node| node.id() == to) {
+            self.step(at, Input::Message(Box::new(envelope)));
+        }
+    }
+
     fn ask(&mut self, at: usize, action: Action) {
+        self.submit(at, action);
+        self.run(200);
+    }
+
+    fn submit(&mut self, at: usize, action: Action) {
         self.asked += 1;
         let request = Request {
             action,
@@ -90,7 +105,6 @@ impl Trio {
             deadline: Duration::from_secs(1),
         };
         self.step(at, Input::Request { id: RequestId(self.asked), request });
-        self.run(200);
     }
 }
 
@@ -155,18 +169,30 @@ fn messages() -> BTreeMap<String, Bytes> {
     }
     let address = trio.view.shards()[0].replicas[1].clone();
     let at = trio.nodes.iter().position(|node| node.id() == address.node_id()).expect("it is one of them");
+    let late = trio.status_of.get(&address.node_id()).expect("it has spoken").clone();
     trio.nodes[at] = trio.start(address);
     for key in &keys {
         trio.ask(2, Action::Delete { key: key.clone() });
         trio.ask(1, Action::Get { key: key.clone() });
     }
     trio.run(1000);
+    // What a life that is over has sent comes late.
+    for other in (0..trio.nodes.len()).filter(|other| *other != at) {
+        trio.step(other, Input::Message(Box::new(late.clone())));
+    }
+    trio.run(50);
     // The shards grow into each other: everybody hands something over. Keys are asked for before all is here.
     let members = trio.view.members().map(|(_, address, _)| address.clone()).collect();
-    let change = ViewChange { members, repl_factor: 5, dry_run: false, force: false, expected_epoch: None };
-    trio.ask(0, Action::ChangeView(change));
+    let change = ViewChange { members, repl_factor: 5, dry_run: true, force: false, expected_epoch: None };
+    trio.ask(0, Action::ChangeView(change.clone()));
+    trio.submit(0, Action::ChangeView(ViewChange { dry_run: false, ..change }));
+    while trio.nodes.iter().any(|node| node.view().id.epoch == 0) {
+        trio.deliver_one();
+    }
     for key in &keys {
-        trio.ask(1, Action::Get { key: key.clone() });
+        for at in 0..trio.nodes.len() {
+            trio.submit(at, Action::Get { key: key.clone() });
+        }
     }
     trio.run(1000);
     trio.sent

@@ -4,7 +4,6 @@ use precede_core::wire::request::WriteConcern;
 
 use crate::oracle::Oracle;
 use crate::past::WriteIx;
-use crate::properties::Holding;
 
 /// Judges the number of acknowledgements in an answer.
 ///
@@ -33,12 +32,12 @@ pub fn in_health(acks: u32, replicas: usize) -> Result<(), String> {
     Err(format!("{acks} acknowledgements of {replicas} replicas, all of which are well"))
 }
 
-/// Counts who reflects a write when its answer is given. Only where no node forgets.
+/// Judges the number of acknowledgements in an answer against the number of nodes that hold the write when it is given, or something
+/// greater. Only where no node forgets.
 ///
 /// # Errors
 /// Says how many do.
-pub fn holders(oracle: &Oracle, write: WriteIx, acks: u32, replicas: &[Holding]) -> Result<(), String> {
-    let holders = replicas.iter().filter(|replica| replica.reflects(oracle, write)).count();
+pub fn holders(oracle: &Oracle, write: WriteIx, acks: u32, holders: usize) -> Result<(), String> {
     if u32::try_from(holders).unwrap_or(u32::MAX) >= acks {
         return Ok(());
     }

@@ -242,7 +242,7 @@ impl World {
             if self.mix.has_held_faults() {
                 self.spreading.push_back((self.now, write));
             }
-            self.check_acks(id, key, write, reply.acks);
+            self.check_acks(id, write, reply.acks);
             self.oracle.issues[issue].told_once = !reply.repeat_unconfirmed;
             self.check_once(issue);
             self.oracle.extend(past, write);
@@ -250,7 +250,7 @@ impl World {
         Learnt::Written
     }
 
-    fn check_acks(&mut self, id: u64, key: usize, write: WriteIx, acks: u32) {
+    fn check_acks(&mut self, id: u64, write: WriteIx, acks: u32) {
         if acks < 2 {
             return;
         }
@@ -263,12 +263,11 @@ impl World {
                 self.object(Rule::NoLostWrite, what);
             }
         }
-        if !self.mix.has_crashes() && !self.mix.changes_views() && self.dice.chance(100) {
-            let view = self.view_now();
-            let shard = view.shard_of_hash(self.oracle.keys[key].hash).id;
-            let replicas: Vec<_> = self.holdings(&view, shard).into_iter().map(|(_, held)| held).collect();
-            let judgement = durable::holders(&self.oracle, write, acks, &replicas);
-            self.judge(Rule::Sound, judgement, || format!("#{id}"));
+        // Once its view has settled, those who had the write may have handed it over and dropped it.
+        let view = self.oracle.version(write).origin.view;
+        if !self.mix.has_crashes() && !self.settled.contains(&view) && self.dice.chance(100) {
+            let holders = self.nodes_that_hold(write);
+            self.judge(Rule::Sound, durable::holders(&self.oracle, write, acks, holders), || format!("#{id}"));
         }
     }
 

@@ -1,10 +1,12 @@
 //! Views change: who asks for what, what the world knows of views, and who holds what under them.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use precede_core::id::{Address, ShardId, ViewId};
 use precede_core::node::{Node, TableReport};
 use precede_core::placement::view::View;
 use precede_core::wire::request::{Action, Outcome, Refusal, ViewChange};
-use std::time::Duration;
 
 use crate::dice::Dice;
 use crate::mix::Mix;
@@ -55,6 +57,15 @@ impl World {
         // What a node holds that was written off is given up already, though it may not have heard of it.
         let counts = |(at, table): &(usize, TableReport)| !self.is_written_off(*at, &table.view.id);
         self.tables().into_iter().filter(counts).map(table).collect()
+    }
+
+    /// How many nodes hold a write, or something greater, in a table of the present view or of a former one.
+    pub(super) fn nodes_that_hold(&self, write: WriteIx) -> usize {
+        let hash = self.oracle.keys[self.oracle.writes[write.at()].key].hash;
+        let has_it = |(_, table): &(usize, TableReport)| {
+            table.view.shard_of_hash(hash).id == table.shard && Holding::of(table).reflects(&self.oracle, write)
+        };
+        self.tables().into_iter().filter(has_it).map(|(at, _)| at).collect::<BTreeSet<_>>().len()
     }
 
     /// Those of them that would still be asked: not those of settled views, in what they have not dropped yet.
