@@ -227,7 +227,7 @@ pub(crate) struct ChangeArgs {
     /// Go on where data may be given up
     #[arg(long)]
     pub(crate) force: bool,
-    /// Refuse unless the view has this epoch
+    /// Refuse unless the view has this epoch; without it and without a list of all members, the epoch whose members are changed
     #[arg(long)]
     pub(crate) expected_epoch: Option<u32>,
 }

@@ -94,13 +94,22 @@ impl Progress {
     }
 }
 
-/// The change that the arguments ask for.
+/// The change that the arguments ask for, of the view that is asked for if they do not name all members.
 async fn asked(client: &Client, args: &ChangeArgs) -> Result<ViewChange, Error> {
-    let mut members: BTreeSet<String> = args.members.iter().cloned().collect();
-    if members.is_empty() {
-        let view = client.view_state().await?;
-        members = view.shards.into_iter().flat_map(|shard| shard.replicas).collect();
+    match args.members.is_empty() {
+        true => asked_of(&client.view_state().await?, args),
+        false => with_members(args.members.iter().cloned().collect(), args),
     }
+}
+
+/// The change of this view and no other: somebody else may be changing it too.
+fn asked_of(view: &ViewState, args: &ChangeArgs) -> Result<ViewChange, Error> {
+    let members = view.shards.iter().flat_map(|shard| shard.replicas.iter().cloned()).collect();
+    let asked = with_members(members, args)?;
+    Ok(ViewChange { expected_epoch: asked.expected_epoch.or(Some(view.epoch)), ..asked })
+}
+
+fn with_members(mut members: BTreeSet<String>, args: &ChangeArgs) -> Result<ViewChange, Error> {
     for leaving in &args.remove {
         if !members.remove(leaving) {
             return Err(Error::BadRequest { message: format!("--remove {leaving}: it is no member of the view") });
@@ -249,7 +258,29 @@ fn plan(changed: &ViewChanged, as_json: bool) {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[test]
+    fn members_that_were_read_are_changed_in_that_epoch_only() {
+        let replicas = vec!["a:1".to_owned(), "b:1".to_owned()];
+        let shards = vec![ShardState { shard_id: 1, replicas, key_count: None, settled: None }];
+        let (received_keys, received_bytes, live_keys) = (0, 0, 0);
+        let settled = true;
+        let view = ViewState { epoch: 7, repl_factor: 1, settled, shards, received_keys, received_bytes, live_keys };
+        let asked = |said: &[&str]| {
+            let cli = crate::cli::Cli::try_parse_from(["precede", "view", "change"].iter().chain(said)).unwrap();
+            let crate::cli::Command::View(ViewArgs { command: Some(ViewCommand::Change(args)), .. }) = cli.command
+            else {
+                unreachable!("it was said so")
+            };
+            asked_of(&view, &args).map(|asked| (asked.view.unwrap().join(","), asked.expected_epoch))
+        };
+        assert_eq!(asked(&["--add", "c:1"]), Ok(("a:1,b:1,c:1".to_owned(), Some(7))));
+        assert_eq!(asked(&["--remove", "a:1", "--expected-epoch", "5"]), Ok(("b:1".to_owned(), Some(5))));
+        assert!(asked(&["--remove", "d:1"]).unwrap_err().to_string().contains("--remove d:1"));
+    }
 
     #[test]
     fn bytes_are_the_progress() {
