@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 27] = [
+const SEEDS: [(Mix, u64, u64); 30] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -57,6 +57,12 @@ const SEEDS: [(Mix, u64, u64); 27] = [
     (Mix::Held, 300_750, 24),
     // A write that named a life which the view change had ended was taken for one that this life may have made.
     (Mix::Views, 311_498, 24),
+    // What a replica had handed on before it crashed was closed over by one that had asked the receiver before.
+    (Mix::Everything, 351_870, 24),
+    // The judge: a write of a given-up node is not kept by a greater one of a member.
+    (Mix::ViewSplits, 321_081, 24),
+    // The judge: who waits for strays that nobody can call back.
+    (Mix::ViewFaults, 30_167, 40),
 ];
 
 #[test]

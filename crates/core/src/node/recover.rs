@@ -186,7 +186,7 @@ impl Node {
         self.is_complete(&theirs.view)
             && theirs.complete
             && (theirs.vector.iter().any(|(origin, there)| there > mine.vector.get(origin))
-                || mine.must_sync_from(node, replica.lives.newest(node), theirs))
+                || mine.must_sync_from(node, &replica.lives.all(), theirs))
     }
 
     /// What this replica needs from a peer: everything if they differ where they must not; absence too if the peer may

@@ -46,11 +46,10 @@ impl Node {
     fn is_resolved(&self, id: &ViewId) -> bool {
         let Some(replica) = &self.replica else { return false };
         let Some(held) = replica.held.get(id) else { return false };
+        let lives = replica.lives.all();
         self.peers.iter().all(|(node, peer)| {
             let theirs = peer.status.as_ref().and_then(|status| status.held.iter().find(|held| held.view == *id));
-            theirs.is_some_and(|theirs| {
-                theirs.complete && !held.must_sync_from(*node, replica.lives.newest(*node), theirs)
-            })
+            theirs.is_some_and(|theirs| theirs.complete && !held.must_sync_from(*node, &lives, theirs))
         })
     }
 

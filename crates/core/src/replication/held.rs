@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
-use crate::id::{NodeId, Origin, ShardId};
+use crate::id::{Life, NodeId, Origin, ShardId};
 use crate::placement::view::View;
 use crate::replication::is_closed;
 use crate::replication::lives::covered;
@@ -41,8 +41,9 @@ pub struct Held {
     pub complete: bool,
     /// Its shards in whose slots something was put in the table that the current view has not written.
     pub touched: BTreeSet<ShardId>,
-    /// The shard peers, in these lives, that were synced from after they had got everything themselves.
-    pub synced: BTreeMap<NodeId, Timestamp>,
+    /// The shard peers that were synced from after they had got everything themselves, and which lives of the shard they knew then: what
+    /// one may have got since from a life that is over may be nowhere else.
+    pub synced: BTreeMap<NodeId, Vec<Life>>,
 }
 
 impl Held {
@@ -126,7 +127,7 @@ impl Held {
     }
 
     /// A sync from a shard peer is complete, and this is what it held before. `complete`: whether it could get no more.
-    pub fn on_synced(&mut self, peer: NodeId, life: Timestamp, theirs: &HeldReport) {
+    pub fn on_synced(&mut self, peer: NodeId, lives: &[Life], theirs: &HeldReport) {
         self.vector.merge(&theirs.vector);
         self.seen.merge(&theirs.seen);
         self.merge_closed(&theirs.closed);
@@ -135,7 +136,7 @@ impl Held {
             self.done.entry(*node).and_modify(|known| known.recovered |= over.recovered).or_insert(over);
         }
         if theirs.complete {
-            self.synced.insert(peer, life);
+            self.synced.insert(peer, lives.to_vec());
         }
     }
 
@@ -165,12 +166,13 @@ impl Held {
         }
     }
 
-    /// Whether a peer may have put something in its table that its own claims do not name, and was not synced from since.
+    /// Whether a peer may have put something in its table that its own claims do not name, and was not synced from since the newest
+    /// `lives` of the shard began.
     #[must_use]
-    pub fn must_sync_from(&self, peer: NodeId, life: Option<Timestamp>, theirs: &HeldReport) -> bool {
+    pub fn must_sync_from(&self, peer: NodeId, lives: &[Life], theirs: &HeldReport) -> bool {
         let beyond =
             theirs.seen.iter().any(|(origin, seen)| seen > theirs.vector.get(origin) && !self.has_closed(origin));
-        (beyond || theirs.older) && self.synced.get(&peer).copied() != life
+        (beyond || theirs.older) && self.synced.get(&peer).is_none_or(|synced| synced != lives)
     }
 
     fn has_closed(&self, origin: &Origin) -> bool {

@@ -1,8 +1,9 @@
 //! Lives: which run of each shard member is the newest, which earlier ones are closed, and when they may be.
 //!
 //! All lives of a member before its present one close together (design 10.4, 15.1), when every member, in its present
-//! life, (1) accepts nothing more from them, (2) states the same vector for them, and (3) has since completed a sync
-//! from every member that has seen beyond that vector. Every report this rests on names the newest life of every member.
+//! life, (1) accepts nothing more from them, (2) states the same vector for them, and (3) has completed a sync from every
+//! member that has seen beyond that vector, since that one has accepted nothing more from any former life of any member.
+//! Every report this rests on names the newest life of every member.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +44,7 @@ pub enum Standing {
     Former,
 }
 
-/// A completed sync: from which life, and whom that life had fenced when the pass began.
+/// A completed sync: from which life, and which lives that one knew, fencing all before them, when the pass began.
 #[derive(Debug, Clone)]
 struct Synced {
     life: Timestamp,
@@ -143,7 +144,7 @@ impl Lives {
             members.iter().filter(|node| **node != me).all(|other| {
                 let Some(status) = statuses.get(other).filter(|status| status.lives == lives) else { return false };
                 let beyond = self.former(of, &status.seen).any(|(o, seen)| seen > status.applied.get(&o).max(o.start));
-                !beyond || self.synced_since_fence(*other, of)
+                !beyond || self.synced_since_fences(*other)
             })
         };
         let all = planted::is(Planted::ClosedUnresolved);
@@ -155,7 +156,7 @@ impl Lives {
     pub fn needs_sync_from(&self, other: NodeId, status: &Status, members: &[NodeId]) -> bool {
         members.iter().any(|of| {
             self.former(*of, &status.seen).any(|(o, seen)| seen > status.applied.get(&o).max(o.start))
-                && !self.synced_since_fence(other, *of)
+                && !self.synced_since_fences(other)
         })
     }
 
@@ -219,9 +220,11 @@ impl Lives {
             .map(|(origin, timestamp)| (*origin, timestamp))
     }
 
-    fn synced_since_fence(&self, other: NodeId, of: NodeId) -> bool {
-        self.synced.get(&other).is_some_and(|synced| {
-            self.newest(other) == Some(synced.life) && synced.lives.get(&of).copied() == self.newest(of)
-        })
+    /// Whether a sync from `other` is complete that began when it took nothing more from any life that is over. To have fenced the life
+    /// in question is not enough: it may get more of that from another member, which is gone before anybody else has asked it.
+    fn synced_since_fences(&self, other: NodeId) -> bool {
+        self.synced
+            .get(&other)
+            .is_some_and(|synced| self.newest(other) == Some(synced.life) && synced.lives == self.newest)
     }
 }

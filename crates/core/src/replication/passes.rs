@@ -232,7 +232,7 @@ impl Replica {
         }
         for theirs in &before.held {
             if let Some(held) = self.held.get_mut(&theirs.view) {
-                held.on_synced(source.node, source.start, theirs);
+                held.on_synced(source.node, &before.lives, theirs);
             }
         }
     }

@@ -7,6 +7,7 @@ use precede_core::causality::context::Context;
 use precede_core::event::Event;
 use precede_core::id::RequestId;
 use precede_core::input::Input;
+use precede_core::table::value::Value;
 use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply, Request};
 
@@ -184,4 +185,61 @@ fn an_entry_of_a_settled_view_stays_until_it_is_stable() {
     for at in [1, 2] {
         assert_eq!(value(&lab.get(at, &other, &read.context)).as_deref(), Some("\"y\""), "at {at}");
     }
+}
+
+/// 10.4: what one member has of a former life, beyond a gap, comes to a second one after the third has synced from that, and the first
+/// one is gone before the third has asked it. The third asks the second one again.
+#[test]
+fn lives_do_not_close_over_what_a_member_that_is_gone_has_handed_on() {
+    let mut lab = Lab::new(3, 3);
+    let put = |key: &'static str| {
+        let value = Value::json(Bytes::from_static(b"v"));
+        Action::Put { key: Bytes::from_static(key.as_bytes()), value }
+    };
+    // Of the last two writes of 0, only 2 gets one, the second.
+    lab.lose = Some(Box::new(|from, to, _| from == 0 || to == 0));
+    lab.submit(0, put("first"), &Context::default(), DEADLINE);
+    lab.deliver();
+    lab.lose = Some(Box::new(|from, to, _| (from, to) == (0, 1) || to == 0));
+    lab.submit(0, put("second"), &Context::default(), DEADLINE);
+    lab.deliver();
+    lab.crash(0);
+    lab.lose = None;
+    // It starts again and recovers from 1, which has neither, before that gets the second from 2.
+    lab.cut(0, 2);
+    lab.cut(1, 2);
+    lab.start(0);
+    lab.run(3000);
+    assert!(lab.node(0).report(lab.now()).recovered);
+    lab.heal();
+    lab.cut(0, 2);
+    let has = |lab: &Lab, at: usize| {
+        let tables = lab.node(at).tables();
+        tables.iter().any(|table| table.entries.iter().any(|(key, ..)| &key[..] == b"second"))
+    };
+    while !has(&lab, 1) {
+        lab.run(5);
+    }
+    // Before 0 hears of it, 1 is alone; 2 starts again, and recovers from 0.
+    lab.cut(0, 1);
+    lab.crash(2);
+    lab.cut.retain(|pair| !matches!(pair, (0, 2) | (2, 0)));
+    lab.cut(1, 2);
+    lab.start(2);
+    lab.run(3000);
+    assert!(lab.node(2).report(lab.now()).recovered && has(&lab, 1) && !has(&lab, 0) && !has(&lab, 2));
+    // As long as 0 has not asked 1 again, nothing closes.
+    lab.lose = Some(Box::new(|from, _, body| from == 0 && matches!(body, Message::SyncPull(_))));
+    lab.heal();
+    let has_closed = |lab: &Lab| {
+        let address = lab.addresses[0].node_id();
+        let is_it = |event: &Event| matches!(event, Event::LivesClosed { node, .. } if *node == address);
+        lab.events.iter().filter(|(_, event)| is_it(event)).count()
+    };
+    let before = has_closed(&lab);
+    lab.run(3000);
+    assert_eq!(has_closed(&lab), before);
+    lab.lose = None;
+    lab.run(3000);
+    assert!((0..3).all(|at| has(&lab, at)) && has_closed(&lab) > before);
 }

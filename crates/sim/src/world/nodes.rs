@@ -197,7 +197,7 @@ impl World {
         match event {
             NodeEvent::Met { life, how } => self.begin_life(at, *life, *how),
             // A tombstone that went before the other view was heard of: the net under it is for that too.
-            NodeEvent::DigestMismatch(_) if self.siblings => {}
+            NodeEvent::DigestMismatch(_) if self.siblings || self.clock_lost => {}
             NodeEvent::DigestMismatch(peer) => {
                 let difference = self.difference(at, *peer);
                 let what = format!("{} and {peer:?} have equal vectors and different entries", letter(at));
