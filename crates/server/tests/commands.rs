@@ -6,6 +6,8 @@ mod cluster;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
 use cluster::{Cluster, precede, request};
 use nix::sys::signal::{Signal, kill};
@@ -80,23 +82,42 @@ fn view_prints_the_whole_view_in_json() {
 /// `precede view change` against a coordinator of which this test plays the part.
 struct Change {
     child: Child,
-    listener: TcpListener,
+    requests: Receiver<Asked>,
+}
+
+/// A request, and the connection that waits for its answer: a client has as many as it likes.
+struct Asked {
+    line: String,
+    body: Value,
+    connection: TcpStream,
 }
 
 impl Change {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let node = listener.local_addr().unwrap().to_string();
+        let (sender, requests) = channel();
+        thread::spawn(move || {
+            for connection in listener.incoming().map_while(Result::ok) {
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    let mut reader = BufReader::new(connection);
+                    while let Some(asked) = read_request(&mut reader) {
+                        if sender.send(asked).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
         let mut command = precede();
         command.args(["view", "change", "a:1,b:1", "--node", &node]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { child: command.spawn().unwrap(), listener }
+        Self { child: command.spawn().unwrap(), requests }
     }
 
-    /// The connection of the next request, once its body is here.
-    fn next_request(&self) -> (BufReader<TcpStream>, Value) {
-        let mut connection = BufReader::new(self.listener.accept().unwrap().0);
-        let body = read_request(&mut connection);
-        (connection, body)
+    /// The next request, once its body is here.
+    fn next_request(&self) -> Asked {
+        self.requests.recv().unwrap()
     }
 
     fn interrupt(self) -> Output {
@@ -105,11 +126,13 @@ impl Change {
     }
 }
 
-fn read_request(connection: &mut BufReader<TcpStream>) -> Value {
-    let mut length = 0;
+/// The next request of a connection; none when it has ended.
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).ok().filter(|read| *read > 0)?;
     loop {
         let mut line = String::new();
-        connection.read_line(&mut line).unwrap();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
         if let Some(told) = line.to_lowercase().strip_prefix("content-length:") {
             length = told.trim().parse().unwrap();
         }
@@ -118,15 +141,16 @@ fn read_request(connection: &mut BufReader<TcpStream>) -> Value {
         }
     }
     let mut body = vec![0; length];
-    connection.read_exact(&mut body).unwrap();
-    serde_json::from_slice(&body).unwrap()
+    reader.read_exact(&mut body).ok()?;
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    Some(Asked { line: first, body, connection: reader.get_ref().try_clone().unwrap() })
 }
 
-fn respond(connection: &mut BufReader<TcpStream>, status: &str, body: &Value) {
+fn respond(asked: &mut Asked, status: &str, body: &Value) {
     let body = body.to_string();
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncausal-context: \r\n");
     let response = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    connection.get_mut().write_all(response.as_bytes()).unwrap();
+    asked.connection.write_all(response.as_bytes()).unwrap();
 }
 
 #[test]
@@ -137,8 +161,7 @@ fn an_interrupted_change_says_what_has_been_asked_for() {
 
     // While it plans.
     let change = Change::start();
-    let (_connection, body) = change.next_request();
-    assert_eq!(body["dry-run"], json!(true));
+    assert_eq!(change.next_request().body["dry-run"], json!(true));
     let output = change.interrupt();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{error}");
@@ -146,9 +169,8 @@ fn an_interrupted_change_says_what_has_been_asked_for() {
 
     // While the change itself has no answer.
     let change = Change::start();
-    let (mut connection, _) = change.next_request();
-    respond(&mut connection, "200 OK", &plan);
-    assert_eq!(read_request(&mut connection)["dry-run"], json!(false));
+    respond(&mut change.next_request(), "200 OK", &plan);
+    assert_eq!(change.next_request().body["dry-run"], json!(false));
     let output = change.interrupt();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{error}");
@@ -156,12 +178,9 @@ fn an_interrupted_change_says_what_has_been_asked_for() {
 
     // While keys are on their way.
     let change = Change::start();
-    let (mut connection, _) = change.next_request();
-    respond(&mut connection, "200 OK", &plan);
-    read_request(&mut connection);
-    respond(&mut connection, "202 Accepted", &partial);
-    let mut line = String::new();
-    connection.read_line(&mut line).unwrap();
+    respond(&mut change.next_request(), "200 OK", &plan);
+    respond(&mut change.next_request(), "202 Accepted", &partial);
+    let line = change.next_request().line;
     assert!(line.starts_with("GET /kv-store/view-change "), "{line}");
     let output = change.interrupt();
     let error = String::from_utf8(output.stderr).unwrap();
