@@ -95,11 +95,9 @@ impl Node {
         if request.action.is_write() && !self.seen_forwards.insert(now.monotonic, from, id, retention) {
             return;
         }
-        // What was meant for a process that is gone may have been made by it. To this one it has come for the first time.
         let meant_for = life.filter(|_| request.action.is_write());
-        let is_of_former_process = meant_for.is_some_and(|life| self.first_life.is_none_or(|first| life < first));
         let refusal = match () {
-            () if is_of_former_process => Some(Refusal::OutcomeUnknown),
+            () if self.is_of_former_process(meant_for) => Some(Refusal::OutcomeUnknown),
             () if is_behind => Some(Refusal::NotOwner),
             () if meant_for.is_some() && self.life > meant_for => Some(Refusal::TooLate),
             () => None,
@@ -110,6 +108,12 @@ impl Node {
         }
         let pending = Pending { hops, not_after, repeat_of, write_id, ..self.pending(now, source, request, deadline) };
         self.take(now, pending, effects);
+    }
+
+    /// Whether a write that names a life was meant for a process that is gone, which may have made it. To this one, if it was meant for
+    /// it, it has come for the first time.
+    pub(super) fn is_of_former_process(&self, life: Option<Timestamp>) -> bool {
+        life.is_some_and(|life| self.first_life.is_none_or(|first| life < first))
     }
 
     /// Takes a request: answers it, lets it wait, or forwards it.

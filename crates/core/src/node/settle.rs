@@ -48,7 +48,9 @@ impl Node {
         let Some(held) = replica.held.get(id) else { return false };
         let lives = replica.lives.all();
         self.peers.iter().all(|(node, peer)| {
-            let theirs = peer.status.as_ref().and_then(|status| status.held.iter().find(|held| held.view == *id));
+            // What one said before it knew all newest lives, it may have got more since, from a life that is over.
+            let status = peer.status.as_ref().filter(|status| status.lives == lives);
+            let theirs = status.and_then(|status| status.held.iter().find(|held| held.view == *id));
             theirs.is_some_and(|theirs| theirs.complete && !held.must_sync_from(*node, &lives, theirs))
         })
     }

@@ -104,7 +104,7 @@ impl Node {
         body: &Message,
         effects: &mut Effects,
     ) {
-        let Message::Forward(Forward { id, request, .. }) = body else { return };
+        let Message::Forward(Forward { id, life, request, .. }) = body else { return };
         if cluster == self.cluster || view.epoch == 0 || !self.may_be_called_back() {
             return;
         }
@@ -112,7 +112,9 @@ impl Node {
         if request.action.is_write() && !self.seen_forwards.insert(now.monotonic, from, *id, retention) {
             return;
         }
-        let reply = self.reply(Outcome::Refused(Refusal::NotOwner), request.context.clone(), None);
+        let meant_for = life.filter(|_| request.action.is_write());
+        let refusal = if self.is_of_former_process(meant_for) { Refusal::OutcomeUnknown } else { Refusal::NotOwner };
+        let reply = self.reply(Outcome::Refused(refusal), request.context.clone(), None);
         let (view, from_me, clock) = (self.views.current().id, self.me, self.clock.last());
         let body = Message::ForwardReply { id: *id, reply };
         // The life is one of a view of its own: it means nothing there.

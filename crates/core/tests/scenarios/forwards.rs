@@ -7,6 +7,7 @@ use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::id::RequestId;
 use precede_core::input::Input;
+use precede_core::placement::view::View;
 use precede_core::table::value::Value;
 use precede_core::wire::message::Message;
 use precede_core::wire::request::{Action, Outcome, Refusal, Request};
@@ -151,7 +152,17 @@ fn a_write_that_was_named_too_early_gets_another_name() {
 /// the client is told so, though no try is out any more.
 #[test]
 fn what_a_former_life_did_with_a_try_is_not_known() {
-    let mut lab = Lab::with_spares(3, 3, 1);
+    for is_stray in [false, true] {
+        a_former_life_has_made_a_try(is_stray);
+    }
+}
+
+/// `is_stray`: it starts again with a view of its own.
+fn a_former_life_has_made_a_try(is_stray: bool) {
+    // In a view that a coordinator has made: first views call nobody back.
+    let mut lab = Lab::with_spares(2, 2, 2);
+    change(&mut lab, 0, &[0, 1, 2], 3);
+    lab.run(500);
     let router = 3;
     lab.lose = Some(Box::new(move |_, to, body| to == router && matches!(body, Message::ForwardReply { .. })));
     let is_try = |body: &Message| matches!(body, Message::Forward(forward) if forward.not_after.is_some());
@@ -170,8 +181,10 @@ fn what_a_former_life_did_with_a_try_is_not_known() {
         Outcome::Found(Value::json(Bytes::from_static(b"v")))
     );
     lab.crash(first);
-    lab.start(first);
-    lab.run(50);
+    match is_stray {
+        true => lab.start_with(first, View::bootstrap(&lab.addresses[first..=first], 1).unwrap(), None),
+        false => lab.start(first),
+    }
     lab.lose = None;
     let node = lab.addresses[witness].node_id();
     lab.step(router, Input::Disconnected(node));
