@@ -145,7 +145,8 @@ fn bind(told: Option<&Told>, port_from_env: bool, port: u16) -> Result<SocketAdd
     })
 }
 
-fn port_of(address: &str) -> Option<u16> {
+/// The port of an address.
+pub(crate) fn port_of(address: &str) -> Option<u16> {
     let (_, port) = address.rsplit_once(':')?;
     port.parse().ok().filter(|port| *port > 0)
 }

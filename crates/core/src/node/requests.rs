@@ -96,11 +96,12 @@ impl Node {
             return;
         }
         let meant_for = life.filter(|_| request.action.is_write());
-        let refusal = match () {
-            () if self.is_of_former_process(meant_for) => Some(Refusal::OutcomeUnknown),
-            () if is_behind => Some(Refusal::NotOwner),
-            () if meant_for.is_some() && self.life > meant_for => Some(Refusal::TooLate),
-            () => None,
+        let refusal = if self.is_of_former_process(meant_for) {
+            Some(Refusal::OutcomeUnknown)
+        } else if is_behind {
+            Some(Refusal::NotOwner)
+        } else {
+            (meant_for.is_some() && self.life > meant_for).then_some(Refusal::TooLate)
         };
         if let Some(refusal) = refusal {
             self.refuse(source, request.context, refusal, effects);

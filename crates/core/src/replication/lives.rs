@@ -223,8 +223,6 @@ impl Lives {
     /// Whether a sync from `other` is complete that began when it took nothing more from any life that is over. To have fenced the life
     /// in question is not enough: it may get more of that from another member, which is gone before anybody else has asked it.
     fn synced_since_fences(&self, other: NodeId) -> bool {
-        self.synced
-            .get(&other)
-            .is_some_and(|synced| self.newest(other) == Some(synced.life) && synced.lives == self.newest)
+        self.synced.get(&other).is_some_and(|synced| synced.lives == self.newest)
     }
 }

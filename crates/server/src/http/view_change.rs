@@ -19,6 +19,7 @@ use crate::http::errors::{self, Failure};
 use crate::http::json::Object;
 use crate::http::prepare::{Prepared, prepare};
 use crate::http::reply::{self, Response};
+use crate::settings::port_of;
 
 /// How long the answer waits for the change to be done, unless the request says otherwise, and at most.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -109,7 +110,7 @@ pub(crate) fn parse(body: &[u8], view: &View, me: &Address) -> Result<(ViewChang
 
 /// A list of addresses, or one text with commas.
 fn members(said: &serde_json::Value, me: &Address) -> Result<Vec<Address>, Failure> {
-    let port = me.as_str().rsplit(':').next().and_then(|port| port.parse().ok());
+    let port = port_of(me.as_str());
     let texts: Vec<&str> = match said {
         serde_json::Value::String(text) => text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect(),
         serde_json::Value::Array(list) => {
