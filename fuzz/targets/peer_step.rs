@@ -103,7 +103,7 @@ impl Pair {
 
 /// A peer that has nothing.
 fn chunk(pull: &SyncPull) -> SyncChunk {
-    SyncChunk { recovered: true, is_settled: true, ..SyncChunk::nothing(pull) }
+    SyncChunk { recovered: true, whole: true, ..SyncChunk::nothing(pull) }
 }
 
 /// Puts the message where the node expects it: in the pass that runs, from the origin of the sender.

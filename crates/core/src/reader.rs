@@ -49,7 +49,6 @@ impl Reader {
             let visible = shared.visible.read();
             let judged = visible.serving
                 && context.greatest() <= visible.clock
-                && context.view.is_none_or(|view| view <= shared.view.id)
                 && context.entries.iter().all(|(origin, _)| origin.view == shared.view.id)
                 && visible.closed.values().all(|closed| !names(context, closed))
                 && visible.satisfies(context, &shared.view, shared.shard);

@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 30] = [
+const SEEDS: [(Mix, u64, u64); 32] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -63,6 +63,10 @@ const SEEDS: [(Mix, u64, u64); 30] = [
     (Mix::ViewSplits, 321_081, 24),
     // The judge: who waits for strays that nobody can call back.
     (Mix::ViewFaults, 30_167, 40),
+    // A view was settled before a later one; then the members of that claimed to have everything that is older.
+    (Mix::ViewSplits, 419_449, 24),
+    // A DELETE was told by a member of an older view, under a context of the new one, that the key was absent.
+    (Mix::ViewSplits, 110_171, 40),
 ];
 
 #[test]

@@ -252,15 +252,12 @@ impl Node {
                 (replica.applied.clone(), closed.unwrap_or_default())
             }
         };
-        // Once one old member with all there is of a shard has handed over, so have the views before its own.
+        // Once one old member has handed over that had all of the views before its own, so has this replica.
         let has_older = match pass.legacy {
             None => replica.recovered && self.views.is_settled() && pass.kind != Kind::Replacing,
-            Some(id) => {
-                replica.is_oldest(&id)
-                    && replica.held.get(&id).is_some_and(|held| {
-                        held.view.shard_of_member(pass.source.node).is_some_and(|shard| held.has_recovered(shard))
-                    })
-            }
+            Some(id) => replica.held.get(&id).is_some_and(|held| {
+                held.view.shard_of_member(pass.source.node).is_some_and(|shard| held.has_older(shard))
+            }),
         };
         let held = if pass.kind == Kind::Replacing { Vec::new() } else { self.held_reports() };
         let (full, from, legacy) = (pass.kind.names_all(), pass.from, pass.legacy);

@@ -269,7 +269,7 @@ impl Node {
                 self.answer(pending.source, reply, effects);
                 true
             }
-            Action::Get { key } if self.may_read(now, &pending.request.context, satisfied) => {
+            Action::Get { key } if self.may_read(now, satisfied) => {
                 let reply = self.read(key, &pending.request.context, &pending.fetched);
                 self.answer(pending.source, reply, effects);
                 true
@@ -282,16 +282,15 @@ impl Node {
         }
     }
 
-    /// A node that is behind the context's view catches up first (design 5.4). An unrecovered replica leaves reads to recovered peers while there are any, and for
-    /// `recovery_timeout`; then 7.2 alone decides.
-    fn may_read(&self, now: Now, context: &Context, satisfied: bool) -> bool {
+    /// An unrecovered replica leaves reads to recovered peers while there are any, and for `recovery_timeout`; then 7.2 alone decides.
+    fn may_read(&self, now: Now, satisfied: bool) -> bool {
         let Some(replica) = &self.replica else { return false };
         let alone =
             || now.monotonic.since(self.started) >= self.config.cluster.recovery_timeout && !self.has_recovered_peer();
         if planted::is(Planted::UnrecoveredAnswers) && !replica.recovered {
             return true;
         }
-        satisfied && context.view.is_none_or(|view| view <= self.views.current().id) && (replica.recovered || alone())
+        satisfied && (replica.recovered || alone())
     }
 
     fn read(&self, key: &Bytes, asked: &Context, fetched: &Fetches) -> Reply {

@@ -137,8 +137,9 @@ impl Node {
         };
         self.statements.retain(|_, statement| alive(statement));
         let shards: Vec<ShardId> = self.views.current().shards().iter().map(|shard| shard.id).collect();
-        let said = |id: &&ViewId| shards.iter().all(|shard| self.statements.contains_key(&(**id, *shard)));
-        let settled: Vec<ViewId> = former.iter().filter(said).copied().collect();
+        let said = |id: &ViewId| shards.iter().all(|shard| self.statements.contains_key(&(*id, *shard)));
+        // One with all later ones: whoever was a member of those may have got nothing of it yet, and would claim all that is older.
+        let settled: Vec<ViewId> = former.into_iter().rev().take_while(said).collect();
         self.hear_settled(now, &settled, effects);
     }
 

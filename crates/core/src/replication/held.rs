@@ -9,16 +9,7 @@ use crate::id::{Life, NodeId, Origin, ShardId};
 use crate::placement::view::View;
 use crate::replication::is_closed;
 use crate::replication::lives::covered;
-use crate::wire::message::{ClosedLives, HeldReport};
-
-/// A hand-off that is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HandedOver {
-    /// The life of the old member that handed over.
-    pub life: Timestamp,
-    /// Whether what it held was recovered: only such a one shows what is absent.
-    pub recovered: bool,
-}
+use crate::wire::message::{ClosedLives, HandedOver, HeldReport};
 
 /// Claims about the slots that a replica owns now and that belonged to shards of one former view.
 #[derive(Debug, Clone)]
@@ -91,6 +82,12 @@ impl Held {
         self.done.iter().any(|(node, over)| over.recovered && self.view.shard_of_member(*node) == Some(shard))
     }
 
+    /// Whether a replica of a former shard has handed over that reflected everything of the views before this one.
+    #[must_use]
+    pub fn has_older(&self, shard: ShardId) -> bool {
+        self.done.iter().any(|(node, over)| over.whole && self.view.shard_of_member(*node) == Some(shard))
+    }
+
     /// The former shards of which nobody has handed over who held all there was.
     pub fn without_owner(&self) -> Vec<ShardId> {
         self.shards.iter().copied().filter(|shard| !self.has_recovered(*shard)).collect()
@@ -131,22 +128,23 @@ impl Held {
         self.vector.merge(&theirs.vector);
         self.seen.merge(&theirs.seen);
         self.merge_closed(&theirs.closed);
-        for (node, life, recovered) in &theirs.done {
-            let over = HandedOver { life: *life, recovered: *recovered };
-            self.done.entry(*node).and_modify(|known| known.recovered |= over.recovered).or_insert(over);
+        for (node, over) in &theirs.done {
+            let known = self.done.entry(*node).or_insert(*over);
+            known.recovered |= over.recovered;
+            known.whole |= over.whole;
         }
         if theirs.complete {
             self.synced.insert(peer, lives.to_vec());
         }
     }
 
-    /// An entry of this view, or of one before it, was put in the table.
-    pub fn note(&mut self, version: &Version, key_hash: u64) {
+    /// An entry of this view, or of one before it, was put in the table. `is_told`: whether peers are told of the entry's view.
+    pub fn note(&mut self, version: &Version, key_hash: u64, is_told: bool) {
         let shard = self.view.shard_of_hash(key_hash).id;
         self.touched.insert(shard);
         if version.origin.view == self.view.id {
             self.seen.advance(version.origin, version.timestamp);
-        } else if version.origin.view < self.view.id {
+        } else if version.origin.view < self.view.id && !is_told {
             self.older.insert(shard);
         }
     }
@@ -158,9 +156,9 @@ impl Held {
             view: self.view.id,
             vector: self.vector.clone(),
             seen: self.seen.clone(),
-            older: self.older.iter().any(|shard| !self.has_recovered(*shard)),
+            older: self.older.iter().any(|shard| !self.has_older(*shard)),
             closed: self.closed.values().copied().collect(),
-            done: self.done.iter().map(|(node, over)| (*node, over.life, over.recovered)).collect(),
+            done: self.done.iter().map(|(node, over)| (*node, *over)).collect(),
             complete,
             resolved,
         }

@@ -61,13 +61,14 @@ pub struct Visible {
 
 impl Visible {
     /// Design 7.2, the whole safety argument: the table has every write of this shard that the context names, and
-    /// everything at or below the context's `stable`.
+    /// everything at or below the context's `stable`. One that has met a greater view names what this one may never hear of (5.4).
     #[must_use]
     pub fn satisfies(&self, context: &Context, view: &View, shard: ShardId) -> bool {
         if planted::is(Planted::ContextUnchecked) {
             return true;
         }
-        (self.covered >= context.stable || planted::is(Planted::OwnCoveredUnchecked))
+        context.view.is_none_or(|met| met <= view.id)
+            && (self.covered >= context.stable || planted::is(Planted::OwnCoveredUnchecked))
             && context.entries.iter().all(|(origin, timestamp)| {
                 !belongs(origin, view, shard)
                     || self.applied.get(origin) >= timestamp

@@ -13,13 +13,13 @@ use crate::placement::views::Views;
 use crate::planted::{self, Planted};
 use crate::replication::belongs;
 use crate::replication::claims::Claims;
-use crate::replication::held::{HandedOver, Held};
+use crate::replication::held::Held;
 use crate::replication::replica::Replica;
 use crate::replication::stability::Stability;
 use crate::replication::sync::{Before, Kind};
 use crate::table::entry::Entry;
 use crate::table::{Bounds, Walk};
-use crate::wire::message::{Fetched, HeldReport, SyncChunk, SyncPull};
+use crate::wire::message::{Fetched, HandedOver, HeldReport, SyncChunk, SyncPull};
 use crate::wire::sync_entry::{SyncEntry, SyncPayload};
 
 impl Replica {
@@ -62,7 +62,7 @@ impl Replica {
             legacy: pull.legacy,
             recovered: self.recovered,
             settled: views.settled().iter().copied().collect(),
-            is_settled: views.is_settled(),
+            whole: self.is_whole(),
             held,
             vector: self.applied.clone(),
             seen: self.seen.clone(),
@@ -120,7 +120,6 @@ impl Replica {
     fn drop_unnamed_of(&self, id: ViewId, from: NodeId, chunk: &SyncChunk, before: &Before) -> u64 {
         let Some(held) = self.held.get(&id) else { return 0 };
         let Some(shard) = held.view.shard_of_member(from) else { return 0 };
-        let is_oldest = before.recovered && self.is_oldest(&id);
         let named = named(chunk);
         let theirs = Claims::new(id, &before.vector, &before.closed, &[]);
         let mut dropped = 0;
@@ -128,7 +127,7 @@ impl Replica {
             let version = self.table().version(&entry);
             let of_shard = held.view.shard_of_hash(key_hash(entry.key())).id == shard;
             let is_new = version.origin.view == self.shared.view.id;
-            let older = is_oldest && version.origin.view < id;
+            let older = before.whole && version.origin.view < id && !self.held.contains_key(&version.origin.view);
             if of_shard && !is_new && theirs.cover(&version, older) && !named.contains(entry.key()) {
                 let same = |held: &Entry| self.table().version(held) == version;
                 dropped += u64::from(self.table().remove_if(entry.key(), key_hash(entry.key()), same));
@@ -173,6 +172,7 @@ impl Replica {
             vector: self.applied.clone(),
             closed: self.lives.closed().values().copied().collect(),
             recovered: self.recovered,
+            whole: self.is_whole(),
             covered: self.covered,
             horizon: self.horizon,
             floor: (floor.clone(), floor_at),
@@ -200,15 +200,14 @@ impl Replica {
 
     /// Whether a peer, before a pass, reflected a write of a view that it had no claims about: as [`Replica::covers`].
     fn source_had_older(&self, before: &Before, version: &Version, key_hash: u64) -> bool {
-        let has_bulk = |held: &Held| {
+        let had_older = |held: &Held| {
             let shard = held.view.shard_of_hash(key_hash).id;
             let theirs = before.held.iter().find(|theirs| theirs.view == held.view.id);
             let of_shard = |node: &NodeId| held.view.shard_of_member(*node) == Some(shard);
             version.origin.view < held.view.id
-                && theirs
-                    .is_some_and(|theirs| theirs.done.iter().any(|(node, _, recovered)| *recovered && of_shard(node)))
+                && theirs.is_some_and(|theirs| theirs.done.iter().any(|(node, over)| over.whole && of_shard(node)))
         };
-        before.recovered && (before.is_settled || self.oldest_held().is_some_and(has_bulk))
+        before.recovered && (before.held.is_empty() || self.held.values().any(had_older))
     }
 
     /// A pass is complete.
@@ -240,7 +239,7 @@ impl Replica {
     /// An old member has handed over all that it held of a former view.
     pub fn on_handed_over(&mut self, former: ViewId, source: Life, before: &Before) {
         if let Some(held) = self.held.get_mut(&former) {
-            let over = HandedOver { life: source.start, recovered: before.recovered };
+            let over = HandedOver { life: source.start, recovered: before.recovered, whole: before.whole };
             held.on_handed_over(source.node, over, &before.vector, &before.closed);
         }
     }

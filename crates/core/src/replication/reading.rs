@@ -47,7 +47,7 @@ impl Replica {
         self.held.iter().find_map(lacks).filter(|_| !planted::is(Planted::AbsentInTransit))
     }
 
-    /// Whether an answer is allowed under a context, whether recovered or not (design 7.2, 11.5): for a key with this hash,
+    /// Whether an answer is allowed under a context, whether recovered or not (design 5.4, 7.2, 11.5): for a key with this hash,
     /// of which `fetched` was said by old owners.
     #[must_use]
     pub fn satisfies(&self, context: &Context, key_hash: u64, views: &Views, fetched: &Fetches) -> bool {
@@ -60,7 +60,8 @@ impl Replica {
             let here = held.covered(held.view.shard_of_hash(key_hash).id);
             here.max(fetched.covered(*id))
         });
-        (covered.fold(own, Timestamp::min) >= context.stable || planted::is(Planted::OwnCoveredUnchecked))
+        context.view.is_none_or(|met| met <= view.id)
+            && (covered.fold(own, Timestamp::min) >= context.stable || planted::is(Planted::OwnCoveredUnchecked))
             && context.entries.iter().all(|(origin, timestamp)| match views.place_of(origin) {
                 Place::Current => {
                     !belongs(origin, view, shard) || self.applied.get(origin) >= timestamp || self.has_closed(origin)
@@ -121,7 +122,7 @@ impl Replica {
 
     /// Whether an old owner reflects a write of the key that it was asked for.
     fn reflects(&self, answer: &Fetched, version: &Version) -> bool {
-        answer.covers(version, self.is_oldest(&answer.answer.view))
+        answer.covers(version, !self.held.contains_key(&version.origin.view))
     }
 }
 

@@ -56,9 +56,6 @@ pub struct Replica {
     pub horizon: Timestamp,
     /// Per former view, what hand-offs have brought.
     pub held: BTreeMap<ViewId, Held>,
-    /// The least view that was ever a former one under the current. Settled or not, whoever holds something of a later one may have
-    /// got that before it had what this one wrote.
-    oldest: Option<ViewId>,
     graveyard: BTreeSet<(Timestamp, Bytes)>,
     window_bytes_max: usize,
     pub(super) sync_chunk_entries: usize,
@@ -102,7 +99,6 @@ impl Replica {
             covered: Timestamp::ZERO,
             horizon: Timestamp::ZERO,
             held: views.former().map(|former| (former.id, Held::new(former, view, shard))).collect(),
-            oldest: views.former().map(|former| former.id).min(),
             graveyard: BTreeSet::new(),
             window_bytes_max: config.window_bytes_max,
             sync_chunk_entries: config.sync_chunk_entries.min(SYNC_CHUNK_ENTRIES_MAX),
@@ -125,7 +121,7 @@ impl Replica {
     }
 
     /// Whether a write of a key is reflected in the table already. At a recovered replica closed lives are: all
-    /// members agreed; and so is everything of views that are no former ones, as soon as a recovered replica of the key's former
+    /// members agreed; and so is everything of views that are no former ones, as soon as a replica of the key's former
     /// shard, which held all of them, has handed over (design 8.2).
     #[must_use]
     pub fn covers(&self, version: &Version, key: &[u8]) -> bool {
@@ -136,22 +132,17 @@ impl Replica {
         match self.held.get(&version.origin.view) {
             Some(held) => held.covers(version),
             None if self.held.is_empty() => self.recovered,
-            None => self.oldest_held().is_some_and(|held| {
-                version.origin.view < held.view.id && held.has_recovered(held.view.shard_of_hash(key_hash(key)).id)
+            None => self.held.values().any(|held| {
+                version.origin.view < held.view.id && held.has_older(held.view.shard_of_hash(key_hash(key)).id)
             }),
         }
     }
 
-    /// Whether a view is the oldest former one there was: its recovered replicas held all of the views before. Those of a later one
-    /// may have lacked what an older one wrote, even if everybody here has that by now.
+    /// Whether it reflects everything of the views before its own. One that the next view found on the way does not: as a legacy it
+    /// stands for its own view alone.
     #[must_use]
-    pub fn is_oldest(&self, view: &ViewId) -> bool {
-        self.oldest.as_ref() == Some(view)
-    }
-
-    /// What is held of the oldest former view there was.
-    pub(super) fn oldest_held(&self) -> Option<&Held> {
-        self.oldest.as_ref().and_then(|oldest| self.held.get(oldest))
+    pub fn is_whole(&self) -> bool {
+        self.recovered && self.held.values().all(|held| held.complete)
     }
 
     /// Takes note of the former views: those that are settled are forgotten, those that are new begin.
@@ -161,8 +152,6 @@ impl Replica {
             let begin = || Held::new(former, &self.shared.view, self.shared.shard);
             self.held.entry(former.id).or_insert_with(begin);
         }
-        let former = views.former().map(|former| former.id);
-        self.oldest = former.chain(self.oldest).min();
     }
 
     pub(super) fn has_closed(&self, origin: &Origin) -> bool {
@@ -383,8 +372,9 @@ impl Replica {
         if origin.view == self.shared.view.id {
             self.seen.advance(origin, timestamp);
         } else {
+            let is_told = self.held.contains_key(&origin.view);
             for held in self.held.values_mut() {
-                held.note(&version, hash);
+                held.note(&version, hash, is_told);
             }
         }
         self.window.insert(origin, WindowWrite { entry, dependencies: Arc::new(dependencies), write_id });

@@ -83,8 +83,8 @@ pub struct Before {
     pub recovered: bool,
     /// What it had of former views.
     pub held: Vec<HeldReport>,
-    /// Whether it knew no former view.
-    pub is_settled: bool,
+    /// Whether it reflected everything of the views before its own.
+    pub whole: bool,
 }
 
 impl Pass {
@@ -129,7 +129,7 @@ impl Pass {
             closed: chunk.closed.clone(),
             recovered: chunk.recovered,
             held: chunk.held.clone(),
-            is_settled: chunk.is_settled,
+            whole: chunk.whole,
         })
     }
 }

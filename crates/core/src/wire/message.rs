@@ -188,12 +188,23 @@ pub struct HeldReport {
     pub older: bool,
     /// Lives that were closed under that view.
     pub closed: Vec<ClosedLives>,
-    /// Who has handed over, in which life, and whether recovered.
-    pub done: Vec<(NodeId, Timestamp, bool)>,
+    /// Who has handed over.
+    pub done: Vec<(NodeId, HandedOver)>,
     /// Whether everybody required has.
     pub complete: bool,
     /// Whether it has also taken all there is from its shard peers.
     pub resolved: bool,
+}
+
+/// A hand-off that is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedOver {
+    /// The life of the old member that handed over.
+    pub life: Timestamp,
+    /// Whether what it held was recovered: only such a one shows what is absent.
+    pub recovered: bool,
+    /// Whether it reflected everything of the views before its own.
+    pub whole: bool,
 }
 
 /// One key, as an old owner holds it.
@@ -211,6 +222,8 @@ pub struct Fetched {
     pub closed: Vec<ClosedLives>,
     /// Whether it was recovered.
     pub recovered: bool,
+    /// Whether it reflected everything of the views before its own.
+    pub whole: bool,
     /// It has everything at or below it.
     pub covered: Timestamp,
     /// The greatest tombstone it ever collected.
@@ -332,8 +345,8 @@ pub struct SyncChunk {
     pub recovered: bool,
     /// The views that the source knows to be settled; the target takes that first.
     pub settled: Vec<ViewId>,
-    /// Whether the source knows no former view.
-    pub is_settled: bool,
+    /// Whether the source reflects everything of the views before its own.
+    pub whole: bool,
     /// What the source holds of former views now; the target keeps that of the first chunk.
     pub held: Vec<HeldReport>,
     /// The source's vector now; the target keeps that of the first chunk.
@@ -376,7 +389,7 @@ impl SyncChunk {
             legacy: pull.legacy,
             recovered: false,
             settled: Vec::new(),
-            is_settled: false,
+            whole: false,
             held: Vec::new(),
             vector: VersionVector::default(),
             seen: VersionVector::default(),
@@ -402,6 +415,7 @@ impl Fetched {
             vector: VersionVector::default(),
             closed: Vec::new(),
             recovered: false,
+            whole: false,
             covered: Timestamp::ZERO,
             horizon: Timestamp::ZERO,
             floor: (Context::default(), Timestamp::ZERO),

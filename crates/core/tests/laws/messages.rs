@@ -10,8 +10,8 @@ use precede_core::table::origins::OriginRef;
 use precede_core::table::value::Value;
 use precede_core::time::WallTime;
 use precede_core::wire::message::{
-    Ack, ClosedLives, Envelope, Fetched, FormerReport, Forward, Frame, HeldReport, Message, Prepared, Statement,
-    Status, StreamWrite, SyncChunk, SyncPull, ViewNews, WriteId,
+    Ack, ClosedLives, Envelope, Fetched, FormerReport, Forward, Frame, HandedOver, HeldReport, Message, Prepared,
+    Statement, Status, StreamWrite, SyncChunk, SyncPull, ViewNews, WriteId,
 };
 use precede_core::wire::request::{
     Action, Move, Outcome, Refusal, Reply, Request, ViewChange, ViewChanged, WriteConcern,
@@ -126,7 +126,9 @@ fn prepared() -> impl Strategy<Value = Prepared> {
 }
 
 fn held() -> impl Strategy<Value = Vec<HeldReport>> {
-    let done = vec((any_node(), any_timestamp(), any::<bool>()), 0..3);
+    let over = (any_timestamp(), any::<bool>(), any::<bool>());
+    let over = over.prop_map(|(life, recovered, whole)| HandedOver { life, recovered, whole });
+    let done = vec((any_node(), over), 0..3);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let one = (any_view_id(), any_vector(), any_vector(), closed(), done, flags).prop_map(
         |(view, vector, seen, closed, done, (older, complete, resolved))| HeldReport {
@@ -166,14 +168,15 @@ fn sync_entry() -> impl Strategy<Value = SyncEntry> {
 fn fetched() -> impl Strategy<Value = Fetched> {
     let names = (any_number(), any_view_id(), of(sync_entry()));
     let times = (any_timestamp(), any_timestamp(), (any_context(), any_timestamp()));
-    (names, any_vector(), closed(), any::<bool>(), times).prop_map(
-        |((id, view, entry), vector, closed, recovered, (covered, horizon, floor))| Fetched {
+    (names, any_vector(), closed(), any::<(bool, bool)>(), times).prop_map(
+        |((id, view, entry), vector, closed, (recovered, whole), (covered, horizon, floor))| Fetched {
             id,
             view,
             entry,
             vector,
             closed,
             recovered,
+            whole,
             covered,
             horizon,
             floor,
@@ -295,7 +298,7 @@ fn chunk() -> impl Strategy<Value = SyncChunk> {
     let former = (of(any_view_id()), vec(any_view_id(), 0..3), any::<bool>(), held());
     (place, former, vectors, covered, (any_context(), any_timestamp()), vec(sync_entry(), 0..4)).prop_map(
         |(place, former, (vector, seen, lives, closed, horizon), (covered, former_words), floor, entries)| {
-            let ((pass, from, next, recovered), (legacy, settled, is_settled, held)) = (place, former);
+            let ((pass, from, next, recovered), (legacy, settled, whole, held)) = (place, former);
             SyncChunk {
                 pass,
                 from,
@@ -303,7 +306,7 @@ fn chunk() -> impl Strategy<Value = SyncChunk> {
                 legacy,
                 recovered,
                 settled,
-                is_settled,
+                whole,
                 held,
                 vector,
                 seen,

@@ -9,9 +9,9 @@ use precede_core::id::RequestId;
 use precede_core::input::Input;
 use precede_core::table::value::Value;
 use precede_core::wire::message::{Envelope, Message};
-use precede_core::wire::request::{Action, Outcome, Refusal, Reply, Request};
+use precede_core::wire::request::{Action, Outcome, Refusal, Reply, Request, ViewChange};
 
-use crate::changes::{DEADLINE, begin, changed, epochs};
+use crate::changes::{DEADLINE, asked, begin, changed, epochs};
 use crate::lab::{Lab, value};
 
 /// A change from two shards of two to three; its coordinator has heard node 1, and waits for node 5. Then 1 starts again, and
@@ -242,4 +242,22 @@ fn lives_do_not_close_over_what_a_member_that_is_gone_has_handed_on() {
     lab.lose = None;
     lab.run(3000);
     assert!((0..3).all(|at| has(&lab, at)) && has_closed(&lab) > before);
+}
+
+/// 5.4, 7.4: who has not heard of the view of a context may not say that a key is absent under it, not even to a DELETE: it writes.
+#[test]
+fn who_has_not_heard_of_a_view_finds_nothing_absent() {
+    let mut lab = Lab::new(2, 1);
+    let key = lab.key_of(1, "k");
+    lab.cut(0, 1);
+    let forced = ViewChange { force: true, ..asked(&lab, &[0], 1) };
+    let id = lab.submit(0, Action::ChangeView(forced), &Context::default(), DEADLINE);
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.put(0, &key, "\"v\"", &Context::default());
+    lab.run(500);
+    let read = lab.get(0, &key, &Context::default());
+    assert!(value(&read).is_some() && read.context.entries.is_empty(), "all that the context says is what is stable");
+    assert_eq!(epochs(&lab), [1, 0].map(Some));
+    assert_eq!(lab.get(1, &key, &read.context).outcome, Outcome::Refused(Refusal::Unsatisfied));
+    assert_eq!(lab.delete(1, &key, &read.context).outcome, Outcome::Deleted { concern_met: true });
 }

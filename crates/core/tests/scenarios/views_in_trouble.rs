@@ -8,7 +8,7 @@ use precede_core::wire::request::{Action, Outcome, Refusal, Reply, ViewChange};
 use crate::changes::{
     DEADLINE, ask, asked, begin, change, changed, check_homes, check_reads, discarded, epochs, fill, lose_hand_offs,
 };
-use crate::lab::Lab;
+use crate::lab::{Lab, Lose};
 
 /// 11.1, 11.6: who was written off gives up what it holds when it is back, and says so.
 #[test]
@@ -247,29 +247,65 @@ fn what_shards_have_said_counts_for_the_view_that_they_said_it_in() {
     check_reads(&mut lab, &[0, 1, 2], &contents);
 }
 
-/// 8.2, 11.4: who came to hold something of a view before it had got what an older one wrote does not outdo that, also when everybody
-/// else has got it.
+/// Whether a message hands something over, from this node to another.
+fn is_given_by(sender: usize) -> Lose {
+    let is_given = |body: &Message| matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some());
+    Box::new(move |from, to, body| from == sender && to != sender && is_given(body))
+}
+
+/// 11.4, 11.6: a view is settled with all later ones: the members of those may have got nothing of it, and those of a further view
+/// would take their word.
+#[test]
+fn a_view_is_settled_with_all_later_ones() {
+    let mut lab = Lab::with_spares(1, 1, 3);
+    let contents = fill(&mut lab, &[0], 20);
+    lab.run(500);
+    lab.lose = Some(is_given_by(0));
+    begin(&mut lab, 0, &[1], 1);
+    lab.deliver();
+    lab.run(300);
+    lab.lose = Some(is_given_by(1));
+    let forced = ViewChange { force: true, ..asked(&lab, &[2], 1) };
+    lab.submit(1, Action::ChangeView(forced.clone()), &Context::default(), DEADLINE);
+    lab.run(1000);
+    assert_eq!(epochs(&lab), [Some(2); 4]);
+    assert_eq!(lab.node(2).change_report().former, [0, 1], "all of the first view is here, and nothing of the second");
+    check_reads(&mut lab, &[0, 1, 2, 3], &contents);
+    lab.lose = Some(is_given_by(2));
+    let forced = ViewChange { members: vec![lab.addresses[3].clone()], ..forced };
+    let id = lab.submit(2, Action::ChangeView(forced), &Context::default(), DEADLINE);
+    lab.run(100);
+    assert_eq!(epochs(&lab), [Some(3); 4]);
+    check_reads(&mut lab, &[0, 1, 2, 3], &contents);
+    lab.lose = None;
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    lab.run(1000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1, 2, 3], &contents);
+}
+
+/// 8.2, 11.4: who came to hold something of a view before it had got what an older one wrote does not outdo that: of two views made at
+/// once the one that was not chosen is heard of when everything older is settled.
 #[test]
 fn who_lacked_what_an_older_view_wrote_does_not_outdo_it() {
     let mut lab = Lab::with_spares(1, 1, 2);
     let contents = fill(&mut lab, &[0], 20);
     lab.run(500);
-    let given_by = |from: usize, to: usize, body: &Message, sender: usize| {
-        from == sender && to != sender && matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some())
-    };
-    lab.lose = Some(Box::new(move |from, to, body| given_by(from, to, body, 0)));
-    begin(&mut lab, 0, &[1], 1);
-    lab.deliver();
-    lab.run(300);
-    lab.lose = Some(Box::new(move |from, to, body| given_by(from, to, body, 1)));
-    let forced = ViewChange { force: true, ..asked(&lab, &[2], 1) };
-    let id = lab.submit(1, Action::ChangeView(forced), &Context::default(), DEADLINE);
-    lab.run(1000);
-    assert_eq!(epochs(&lab), [Some(2); 3]);
-    assert_eq!(lab.node(2).change_report().former, [1], "the first view is settled, and the second is not");
+    lab.cut(1, 2);
+    lab.lose = Some(Box::new(|from, _, body| from == 1 && matches!(body, Message::Views(_))));
+    begin(&mut lab, 1, &[1], 1);
+    // The lease runs out: the old member has never heard of the view.
+    lab.run(2500);
+    assert_eq!(epochs(&lab), [0, 1, 0].map(Some));
+    change(&mut lab, 2, &[2], 1);
+    assert!(lab.node(2).is_settled());
+    lab.lose = Some(is_given_by(1));
+    lab.heal();
+    lab.run(500);
+    let former = lab.node(2).change_report().former;
+    assert_eq!(former, [1], "the view of 1 is a former one");
     check_reads(&mut lab, &[0, 1, 2], &contents);
     lab.lose = None;
-    assert!(changed(&lab.answer(id, DEADLINE)).settled);
     lab.run(1000);
     check_homes(&lab, &contents);
     check_reads(&mut lab, &[0, 1, 2], &contents);

@@ -209,19 +209,20 @@ impl World {
             }
             return;
         };
-        self.judge(Rule::EmptyWindow, empty_window::node(&report), || letter(at).to_string());
         let view = self.view_now();
-        let machine = &self.machines[at];
         if let Some(node) = &machine.node {
-            let judgement = match node.view().id == view.id && node.is_settled() {
-                true => one_home::node(&self.oracle, &view, machine.id, &node.tables()),
+            let is_settled = node.view().id == view.id && node.is_settled();
+            let (one_home, empty) = match is_settled {
+                true => (one_home::node(&self.oracle, &view, machine.id, &node.tables()), empty_window::node(&report)),
                 // Such a one cannot hand over, until its clock has passed its former life.
-                false if self.clock_lost || self.stale_start => Ok(()),
+                false if self.clock_lost || self.stale_start => (Ok(()), Ok(())),
                 false => {
-                    Err(format!("in view {:?} of {:?}, outstanding {:?}", node.view().id, view.id, node.outstanding()))
+                    let what = (node.view().id, view.id, node.outstanding());
+                    (Err(format!("in view {:?} of {:?}, outstanding {:?}", what.0, what.1, what.2)), Ok(()))
                 }
             };
-            self.judge(Rule::OneHome, judgement, || letter(at).to_string());
+            self.judge(Rule::OneHome, one_home, || letter(at).to_string());
+            self.judge(Rule::EmptyWindow, empty, || letter(at).to_string());
         }
         if !report.spare && !report.recovered && !self.waits_for_strays(at) {
             let what =
