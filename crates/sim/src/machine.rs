@@ -39,6 +39,8 @@ pub struct Machine {
     pub life: Option<Life>,
     /// When its lives started.
     pub starts: Vec<Timestamp>,
+    /// Whether a life of it began below a former one.
+    pub set_back: bool,
     /// Counts wakes: an older one is out of date.
     pub generation: u64,
     /// When it will be woken; none if never.
@@ -79,6 +81,7 @@ impl Machine {
             paused: false,
             life: None,
             starts: Vec::new(),
+            set_back: false,
             generation: 0,
             wakes_at: None,
             woken: 0,

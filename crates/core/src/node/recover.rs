@@ -289,8 +289,13 @@ impl Node {
     }
 
     pub(super) fn finish_pass(&mut self, now: Now, horizon: Timestamp, effects: &mut Effects) {
-        let (Some(replica), Some(pass)) = (&mut self.replica, self.pass.take()) else { return };
+        let Some(pass) = self.pass.take() else { return };
         let Some(before) = &pass.first else { return };
+        // A legacy's are those of its own view.
+        for life in before.lives.iter().filter(|_| pass.legacy.is_none()) {
+            self.learn(*life, effects);
+        }
+        let Some(replica) = self.replica.as_mut().filter(|_| !self.stopped) else { return };
         self.write_ids.on_synced(self.clock.last());
         if let Some(legacy) = pass.legacy {
             let lags = before.recovered && horizon > pass.covered_at_start && pass.was_touched;

@@ -219,9 +219,6 @@ impl Replica {
                 target.advance(*origin, timestamp);
             }
         }
-        for life in &before.lives {
-            self.learn(*life);
-        }
         self.lives.on_synced(source, &before.lives);
         if kind == Kind::Full && before.recovered {
             self.recovered = true;

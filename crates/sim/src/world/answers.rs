@@ -190,8 +190,17 @@ impl World {
     }
 
     fn judge_read(&mut self, id: u64, key: usize, shown: Shown, past: &mut Past) {
+        // A life that began below a former one of its address takes that for its successor when it hears of it: what that wrote comes
+        // late, also to where it was deleted and collected meanwhile, and what this one wrote is over.
+        let about = match shown {
+            Shown::Write(write) => Some(write),
+            Shown::Nothing => self.oracle.required(past, key),
+        };
+        let origin = about.map(|write| self.oracle.version(write).origin.node);
+        let is_set_back =
+            origin.is_some_and(|node| self.index.get(&node).is_some_and(|at| self.machines[*at].set_back));
         let judgement = causal::read(&self.oracle, past, key, shown);
-        if !self.siblings && !self.stale_start {
+        if !self.siblings && !self.stale_start && !is_set_back {
             self.judge(Rule::Causal, judgement, || format!("#{id}"));
         }
     }

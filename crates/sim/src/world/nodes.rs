@@ -277,6 +277,7 @@ impl World {
         let last = machine.starts.iter().max().copied().unwrap_or_default();
         machine.starts.push(life.start);
         let back = life.start <= last;
+        machine.set_back |= back;
         // Where the wall clock lags by more than twice the drift, all that is promised is to be above what one peer tells.
         if back && how == Met::RecoveredReplica && safe >= last {
             self.object(Rule::Sound, format!("{} begins {life:?}, not above its former lives", letter(at)));
