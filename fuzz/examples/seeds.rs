@@ -139,7 +139,7 @@ fn kind(message: &Message) -> String {
         Message::Superseded { .. } => "superseded".to_owned(),
         Message::ViewAsk => "view-ask".to_owned(),
         Message::Views(_) => "views".to_owned(),
-        Message::Prepare { .. } => "prepare".to_owned(),
+        Message::Prepare(_) => "prepare".to_owned(),
         Message::Prepared(_) => "prepared".to_owned(),
         Message::Release { .. } => "release".to_owned(),
         Message::Fetch { .. } => "fetch".to_owned(),

@@ -69,6 +69,12 @@ impl Machine {
         self.node.is_some() && self.views.get(view).is_some_and(|since| *since <= by)
     }
 
+    /// The view that the process was in then.
+    #[must_use]
+    pub fn view_at(&self, at: u64) -> Option<ViewId> {
+        self.views.iter().rfind(|(_, since)| **since <= at).map(|(view, _)| *view)
+    }
+
     /// A machine on which nothing runs.
     #[must_use]
     pub fn new(address: Address, clock: Clock) -> Self {

@@ -96,7 +96,7 @@ pub fn sketch(envelope: &Envelope) -> Option<String> {
         Message::Superseded { by } => format!("superseded by {by}"),
         Message::ViewAsk => "ask for view".to_owned(),
         Message::Views(news) => format!("view {:?} with {} former", news.current.id, news.former.len()),
-        Message::Prepare { change, .. } => format!("prepare {change:x}"),
+        Message::Prepare(asked) => format!("prepare {:x}", asked.change),
         Message::Prepared(answer) => {
             let (granted, life, recovered) = (answer.granted, answer.life, answer.recovered);
             format!("prepared granted={granted} life={life:?} recovered={recovered} former={}", answer.former.len())

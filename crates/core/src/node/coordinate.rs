@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::causality::context::Context;
-use crate::causality::hlc::Timestamp;
 use crate::effect::{Effect, Effects};
 use crate::id::{NodeId, ShardId, Source, ViewId};
 use crate::limits::SETTLED_VIEWS_MAX;
@@ -12,7 +11,7 @@ use crate::placement::view::{View, ViewRecord, check_members};
 use crate::time::{Instant, Now};
 use crate::view_change::change::{Change, LEASE, Lease, PATIENCE, Stage, concerned, decide, sizes};
 use crate::view_change::plan;
-use crate::wire::message::{Message, Prepared};
+use crate::wire::message::{Message, Prepare, Prepared};
 use crate::wire::request::{Outcome, Refusal, ViewChange, ViewChanged};
 
 impl Node {
@@ -63,7 +62,7 @@ impl Node {
         match &mut change.stage {
             Stage::Preparing { answers, until, .. } => {
                 let everybody = concerned(&self.views, &change.asked);
-                let (id, me) = (change.id, self.me);
+                let (id, me, lease) = (change.id, self.me, !change.asked.dry_run);
                 let missing: Vec<NodeId> = everybody
                     .keys()
                     .copied()
@@ -73,11 +72,12 @@ impl Node {
                     let alone = missing == [me];
                     for node in missing {
                         if node == me {
-                            let answer = self.prepare(now, me, id, true);
+                            let answer = self.prepare(now, me, Prepare { change: id, known_life: None, lease }, true);
                             self.note_prepared(me, answer);
                         } else {
                             let known_life = self.lives.get(&node).copied();
-                            self.send(node, Message::Prepare { change: id, known_life }, effects);
+                            let asked = Prepare { change: id, known_life, lease };
+                            self.send(node, Message::Prepare(asked), effects);
                         }
                     }
                     if !alone {
@@ -140,9 +140,6 @@ impl Node {
             let shards = view.shards().iter().map(|shard| (shard.id, shard.replicas.clone(), None)).collect();
             let changed =
                 ViewChanged { epoch: view.id.epoch, shards, given_up: decision.given_up, moves, ..Default::default() };
-            for node in everybody.into_keys() {
-                self.release(node, change.id, effects);
-            }
             let reply = self.reply(Outcome::Changed(Box::new(changed)), change.context, None);
             self.hand_over(change.source, reply, effects);
             return;
@@ -241,34 +238,26 @@ impl Node {
     }
 
     /// A coordinator asks.
-    pub(super) fn on_prepare(
-        &mut self,
-        now: Now,
-        from: NodeId,
-        cluster: u64,
-        change: u64,
-        known_life: Option<Timestamp>,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn on_prepare(&mut self, now: Now, from: NodeId, cluster: u64, asked: Prepare, effects: &mut Effects) {
         let is_member = cluster == self.cluster;
         if self.life.is_none() && (self.replica.is_none() || !is_member) {
             // The coordinator's clock has come with its message.
-            self.clock.receive(known_life.unwrap_or_default());
+            self.clock.receive(asked.known_life.unwrap_or_default());
             self.begin_life(now);
         }
-        let answer = self.prepare(now, from, change, is_member);
+        let answer = self.prepare(now, from, asked, is_member);
         self.send_as(cluster, from, Message::Prepared(answer), effects);
     }
 
-    fn prepare(&mut self, now: Now, coordinator: NodeId, change: u64, is_member: bool) -> Prepared {
+    fn prepare(&mut self, now: Now, coordinator: NodeId, asked: Prepare, is_member: bool) -> Prepared {
         let free = self.lease.is_none_or(|lease| lease.until <= now.monotonic || lease.coordinator == coordinator);
-        if free {
-            self.lease = Some(Lease { coordinator, change, until: now.monotonic + LEASE });
+        if free && asked.lease {
+            self.lease = Some(Lease { coordinator, change: asked.change, until: now.monotonic + LEASE });
         }
         let replica = self.replica.as_ref().filter(|_| is_member);
         Prepared {
-            change,
-            granted: free,
+            change: asked.change,
+            granted: free || !asked.lease,
             life: self.life,
             recovered: replica.is_some_and(|replica| replica.recovered && replica.origin.is_some()),
             former: self.views.former().filter(|_| is_member).map(|view| view.id).collect(),

@@ -68,7 +68,11 @@ impl Node {
         let was_touched = held.view.shard_of_member(source.node).is_some_and(|shard| held.touched.contains(&shard));
         let id = random(&mut self.rng);
         let pass = Pass::new(id, source, kind, Some(legacy), covered, now.monotonic);
-        self.pass = Some(Pass { was_touched, ..pass });
+        let broken = self.broken.remove(&(legacy, source.node)).filter(|broken| broken.source == source);
+        self.pass = Some(match broken.filter(|_| kind == Kind::Missing) {
+            Some(broken) => Pass { asks: 1, resume_at: None, was_touched: broken.was_touched || was_touched, ..broken },
+            None => Pass { was_touched, ..pass },
+        });
         match source.node == self.me {
             true => self.pause_pass(now.monotonic),
             false => self.pull(now, effects),

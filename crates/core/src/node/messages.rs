@@ -83,8 +83,8 @@ impl Node {
             Message::ViewAsk => self.offer_views(from, effects),
             Message::Views(news) => self.on_news(now, cluster, from, *news, effects),
             // One that was sent before the view that came of it holds no other coordinator up.
-            Message::Prepare { .. } if view < self.views.current().id && self.views.current().id.epoch > 0 => {}
-            Message::Prepare { change, known_life } => self.on_prepare(now, from, cluster, change, known_life, effects),
+            Message::Prepare(_) if view < self.views.current().id && self.views.current().id.epoch > 0 => {}
+            Message::Prepare(asked) => self.on_prepare(now, from, cluster, asked, effects),
             Message::Prepared(answer) => self.on_prepared(now, from, view, answer, effects),
             Message::Release { change } => self.on_release(from, change),
             Message::Fetch { id, view, key } => self.on_fetch(now, from, id, view, &key, effects),
@@ -384,7 +384,7 @@ fn crosses_views(body: &Message) -> bool {
         | Message::Superseded { .. }
         | Message::ViewAsk
         | Message::Views(_)
-        | Message::Prepare { .. }
+        | Message::Prepare(_)
         | Message::Prepared(_)
         | Message::Release { .. } => true,
         Message::Hello { .. }

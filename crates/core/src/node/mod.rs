@@ -118,6 +118,8 @@ pub struct Node {
     avoid: BTreeMap<NodeId, Instant>,
     /// Old members that have not handed over when they were asked, and until when they are left alone.
     unwilling: BTreeMap<NodeId, Instant>,
+    /// Hand-offs that broke off, by former view and old member. A legacy does not change: they go on where they were.
+    broken: BTreeMap<(ViewId, NodeId), Pass>,
     pass: Option<Pass>,
     pending: PendingRequests,
     forwards: BTreeMap<u64, u64>,
@@ -166,6 +168,7 @@ impl Node {
             reached: members.iter().copied().collect(),
             avoid: BTreeMap::new(),
             unwilling: BTreeMap::new(),
+            broken: BTreeMap::new(),
             pass: None,
             pending: PendingRequests::default(),
             forwards: BTreeMap::new(),

@@ -279,12 +279,16 @@ impl Node {
         }
     }
 
-    /// Gives a pass up. An old member that does not hand over is left alone for a while.
+    /// Gives a pass up. An old member that does not hand over is left alone for a while. What it has given counts when it goes on,
+    /// but for one that tells of absence: what has come meanwhile was not held against it.
     pub(super) fn give_up_pass(&mut self, now: Now) {
         if let Some(pass) = self.pass.take()
-            && pass.legacy.is_some()
+            && let Some(legacy) = pass.legacy
         {
             self.unwilling.insert(pass.source.node, now.monotonic + self.config.cluster.attempt_timeout);
+            if pass.kind == Kind::Missing {
+                self.broken.insert((legacy, pass.source.node), pass);
+            }
         }
     }
 

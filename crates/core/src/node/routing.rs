@@ -207,7 +207,9 @@ impl Node {
         let patience = self.config.cluster.attempt_timeout.min(left);
         let is_write = pending.request.action.is_write();
         let acceptable = self.clock.acceptable(now.wall, self.config.cluster.clock_drift_max);
-        let base = self.clock.follow(now.wall).max(pending.request.context.greatest().min(acceptable));
+        // A context from the far future moves no clock: who takes it nevertheless is ahead, and says so.
+        let named = Some(pending.request.context.greatest()).filter(|named| *named <= acceptable);
+        let base = self.clock.follow(now.wall).max(named.unwrap_or_default());
         let not_after = is_write.then(|| base.later_by(patience));
         if is_write && pending.write_id.is_none() {
             // Only a write that is sent to another node can be tried twice, so only that one needs a name.

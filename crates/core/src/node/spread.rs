@@ -136,6 +136,7 @@ impl Node {
         let settled: BTreeMap<ViewId, Replica> = settled;
         effects.extend(settled.into_values().map(|legacy| Effect::Discard(Box::new(legacy))));
         self.holders.retain(|id, _| former.contains(id));
+        self.broken.retain(|(id, _), _| former.contains(id));
         self.statements.retain(|(id, _), _| former.contains(id));
         if self.pass.as_ref().and_then(|pass| pass.legacy).is_some_and(|legacy| !former.contains(&legacy)) {
             self.pass = None;
@@ -183,6 +184,7 @@ impl Node {
         self.received = (0, 0);
         self.lease = None;
         self.pass = None;
+        self.broken.clear();
         self.heard.clear();
         self.unknown.clear();
         self.told.clear();

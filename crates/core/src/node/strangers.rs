@@ -33,7 +33,7 @@ impl Node {
         }
         if cluster != self.cluster {
             return match body {
-                Message::Prepare { .. } | Message::Release { .. } => self.may_be_invited(),
+                Message::Prepare(_) | Message::Release { .. } => self.may_be_invited(),
                 // One that has given its word to a coordinator waits for the view that names it, in this life.
                 Message::Views(news) => {
                     let has_promised = self.lease.is_some_and(|lease| lease.until > now.monotonic);
@@ -58,7 +58,7 @@ impl Node {
             };
         }
         // Bootstrap views are never taken from others; two that differ are two clusters.
-        let coordinates = matches!(body, Message::Prepare { .. } | Message::Prepared(_) | Message::Release { .. });
+        let coordinates = matches!(body, Message::Prepare(_) | Message::Prepared(_) | Message::Release { .. });
         view == mine || view.epoch > 0 || mine.epoch > 0 || coordinates
     }
 

@@ -107,7 +107,7 @@ fn is_within_limits(message: &Message) -> bool {
         | Message::Swim(_)
         | Message::Superseded { .. }
         | Message::ViewAsk
-        | Message::Prepare { .. }
+        | Message::Prepare(_)
         | Message::Release { .. } => true,
     }
 }

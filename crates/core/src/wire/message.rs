@@ -97,12 +97,7 @@ pub enum Message {
     /// The sender's view, with the former ones.
     Views(Box<ViewNews>),
     /// A coordinator prepares a view change (design 11.1).
-    Prepare {
-        /// Names the attempt.
-        change: u64,
-        /// The newest life of the receiver that the coordinator knows.
-        known_life: Option<Timestamp>,
-    },
+    Prepare(Prepare),
     /// The answer.
     Prepared(Prepared),
     /// The attempt is over: the lease is free.
@@ -132,6 +127,17 @@ pub struct ViewNews {
     pub former: Vec<ViewRecord>,
     /// Views known to be settled under the current one.
     pub settled: Vec<ViewId>,
+}
+
+/// What a coordinator asks (design 11.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// Names the attempt.
+    pub change: u64,
+    /// The newest life of the receiver that the sender knows.
+    pub known_life: Option<Timestamp>,
+    /// Whether a lease is asked for: a plan needs none, and holds nobody up.
+    pub lease: bool,
 }
 
 /// What a node says when a coordinator prepares (design 11.1).

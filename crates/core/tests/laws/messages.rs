@@ -10,8 +10,8 @@ use precede_core::table::origins::OriginRef;
 use precede_core::table::value::Value;
 use precede_core::time::WallTime;
 use precede_core::wire::message::{
-    Ack, ClosedLives, Envelope, Fetched, FormerReport, Forward, Frame, HandedOver, HeldReport, Message, Prepared,
-    Statement, Status, StreamWrite, SyncChunk, SyncPull, ViewNews, WriteId,
+    Ack, ClosedLives, Envelope, Fetched, FormerReport, Forward, Frame, HandedOver, HeldReport, Message, Prepare,
+    Prepared, Statement, Status, StreamWrite, SyncChunk, SyncPull, ViewNews, WriteId,
 };
 use precede_core::wire::request::{
     Action, Move, Outcome, Refusal, Reply, Request, ViewChange, ViewChanged, WriteConcern,
@@ -367,7 +367,8 @@ fn message() -> impl Strategy<Value = Message> {
         any_timestamp().prop_map(|by| Message::Superseded { by }),
         Just(Message::ViewAsk),
         view_news().prop_map(|news| Message::Views(Box::new(news))),
-        (any_number(), of(any_timestamp())).prop_map(|(change, known_life)| Message::Prepare { change, known_life }),
+        (any_number(), of(any_timestamp()), any::<bool>())
+            .prop_map(|(change, known_life, lease)| Message::Prepare(Prepare { change, known_life, lease })),
         prepared().prop_map(Message::Prepared),
         any_number().prop_map(|change| Message::Release { change }),
         (any_number(), any_view_id(), bytes()).prop_map(|(id, view, key)| Message::Fetch { id, view, key }),

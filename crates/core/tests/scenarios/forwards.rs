@@ -194,3 +194,19 @@ fn a_former_life_has_made_a_try(is_stray: bool) {
     assert!(matches!(reply.outcome, Outcome::Written { .. }), "{:?}", reply.outcome);
     assert!(reply.repeat_unconfirmed, "there are two");
 }
+
+/// 4.2: a context from the far future moves no clock, not even of a router whose try is not answered in time.
+#[test]
+fn a_context_from_the_far_future_moves_no_clock_of_a_router() {
+    let mut lab = Lab::new(2, 1);
+    let [near, far] = [1, 0].map(|at| lab.key_of(at, "k"));
+    let before = lab.put(1, &near, "\"v\"", &Context::default()).version.unwrap().timestamp;
+    lab.lose = Some(Box::new(|_, to, body| to == 1 && matches!(body, Message::ForwardReply { .. })));
+    let future = Context { stable: before.later_by(Duration::from_secs(1 << 32)), ..Context::default() };
+    let value = Value::json(Bytes::from_static(b"v"));
+    let reply = lab.ask(1, Action::Put { key: Bytes::copy_from_slice(far.as_bytes()), value }, &future);
+    assert!(matches!(reply.outcome, Outcome::Refused(_)), "{:?}", reply.outcome);
+    lab.lose = None;
+    let after = lab.put(1, &near, "\"v\"", &Context::default()).version.unwrap().timestamp;
+    assert!(after < before.later_by(Duration::from_secs(10)), "{before} to {after}");
+}

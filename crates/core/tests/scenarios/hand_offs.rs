@@ -6,7 +6,7 @@ use precede_core::limits::HAND_OFF_CHUNK_ENTRIES_MAX;
 use precede_core::wire::message::Message;
 use precede_core::wire::request::{Outcome, Refusal, ViewChange};
 
-use crate::changes::{DEADLINE, asked, begin, changed, check_homes, epochs, fill};
+use crate::changes::{DEADLINE, asked, begin, changed, check_homes, check_reads, epochs, fill};
 use crate::lab::{Lab, value};
 
 /// 9, 11.4: a new owner that has a key from its own legacy, and takes the legacy of one that has deleted and collected it, drops
@@ -186,6 +186,33 @@ fn a_hand_off_rests_between_its_chunks() {
     assert!(changed(&lab.answer(id, DEADLINE)).settled);
     lab.run(1000);
     check_homes(&lab, &contents);
+}
+
+/// 11.4: a hand-off that breaks off goes on where it was.
+#[test]
+fn a_hand_off_goes_on_where_it_broke_off() {
+    let mut lab = Lab::with_spares(1, 1, 1);
+    let count = HAND_OFF_CHUNK_ENTRIES_MAX * 3;
+    let contents = fill(&mut lab, &[0], count);
+    lab.run(500);
+    let id = begin(&mut lab, 0, &[1], 1);
+    let held = |lab: &Lab| lab.node(1).report(lab.now()).live_keys;
+    lab.deliver_until(|lab| held(lab) >= HAND_OFF_CHUNK_ENTRIES_MAX as u64);
+    lab.cut(0, 1);
+    lab.run(3000);
+    assert_eq!(held(&lab), HAND_OFF_CHUNK_ENTRIES_MAX as u64);
+    let before = lab.sent.len();
+    lab.heal();
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
+    let pulled = lab.sent[before..].iter().filter_map(|(_, _, envelope)| match &envelope.body {
+        Message::SyncPull(pull) => Some(pull.from),
+        _ => None,
+    });
+    assert!(pulled.min() > Some(0), "nothing is asked for again");
+    assert_eq!(lab.node(1).change_report().received_keys, count as u64);
+    lab.run(1000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1], &contents);
 }
 
 /// 9: while a former view is known no tombstone goes, also where it is known at last that every old member has had it: what they hand

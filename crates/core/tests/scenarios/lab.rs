@@ -179,6 +179,17 @@ impl Lab {
         }
     }
 
+    /// Delivers as many messages as said, one by one, and lets time pass where there are none.
+    pub(crate) fn deliver_some(&mut self, count: usize) {
+        for _ in 0..count {
+            while self.queue.is_empty() {
+                self.pass_time(usize::MAX);
+            }
+            let (_, to, envelope) = self.queue.pop_front().expect("there is one");
+            self.step(to, Input::Message(Box::new(envelope)));
+        }
+    }
+
     /// Lets time pass.
     pub(crate) fn run(&mut self, ms: u64) {
         self.run_without(usize::MAX, ms);
@@ -187,14 +198,18 @@ impl Lab {
     /// The same, with one node that stands still.
     pub(crate) fn run_without(&mut self, paused: usize, ms: u64) {
         for _ in 0..ms.div_ceil(5) {
-            self.now_ms += 5;
-            for at in (0..self.nodes.len()).filter(|at| *at != paused) {
-                let due = self.nodes[at].as_ref().and_then(Node::next_deadline);
-                if due.is_some_and(|due| due <= self.now().monotonic) {
-                    self.step(at, Input::Tick);
-                }
-            }
+            self.pass_time(paused);
             self.deliver();
+        }
+    }
+
+    fn pass_time(&mut self, paused: usize) {
+        self.now_ms += 5;
+        for at in (0..self.nodes.len()).filter(|at| *at != paused) {
+            let due = self.nodes[at].as_ref().and_then(Node::next_deadline);
+            if due.is_some_and(|due| due <= self.now().monotonic) {
+                self.step(at, Input::Tick);
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use crate::lab::{Lab, value};
 fn restart_before_the_view(lab: &mut Lab, coordinator: usize) -> u64 {
     lab.now_ms += 150_000;
     lab.run(1000);
-    lab.lose = Some(Box::new(|_, to, body| to == 5 && matches!(body, Message::Prepare { .. })));
+    lab.lose = Some(Box::new(|_, to, body| to == 5 && matches!(body, Message::Prepare(_))));
     let id = begin(lab, coordinator, &[0, 1, 2, 3, 4, 5], 2);
     lab.deliver();
     lab.run(20);

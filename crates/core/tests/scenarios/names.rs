@@ -218,7 +218,7 @@ impl Names {
                 let shards = news.current.shards.iter().map(|shard| (shard.id, shard.replicas.clone(), None));
                 format!("view {}: {}", news.current.id.epoch, self.shards(&shards.collect::<Vec<_>>()))
             }
-            Message::Prepare { .. } => "prepare".to_owned(),
+            Message::Prepare(_) => "prepare".to_owned(),
             Message::Prepared(answer) => {
                 format!("prepared: granted {}, recovered {}", yes(answer.granted), yes(answer.recovered))
             }

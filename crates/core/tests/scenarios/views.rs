@@ -2,7 +2,7 @@
 
 use precede_core::causality::context::Context;
 use precede_core::placement::hash::key_hash;
-use precede_core::wire::request::{Outcome, ViewChange};
+use precede_core::wire::request::{Action, Outcome, ViewChange};
 
 use crate::changes::{
     DEADLINE, ask, asked, begin, change, changed, check_homes, check_reads, discarded, epochs, fill, lose_hand_offs,
@@ -189,7 +189,14 @@ fn a_dry_run_changes_nothing() {
     assert_eq!((changed(&reply).epoch, moves.len()), (1, 4), "{moves:?}");
     assert!(moves.iter().map(|transfer| transfer.keys).sum::<u64>() > 10);
     assert_eq!(epochs(&lab), [Some(0); 6]);
+    // One that is being made holds up no change: it asks for no lease.
+    lab.cut(0, 5);
+    let plan = ViewChange { dry_run: true, ..asked(&lab, &[0, 1, 2, 3, 4, 5], 2) };
+    let id = lab.submit(0, Action::ChangeView(plan), &Context::default(), DEADLINE);
+    lab.deliver();
+    lab.heal();
     change(&mut lab, 1, &[0, 1, 2, 3, 4, 5], 2);
+    assert!(lab.replies.contains_key(&id));
     lab.run(1000);
     check_homes(&lab, &contents);
 }

@@ -1,5 +1,7 @@
 //! View changes that meet others, crashes and cuts (design 11.1, 11.2, 11.6).
 
+use std::collections::BTreeSet;
+
 use precede_core::causality::context::Context;
 use precede_core::event::Event;
 use precede_core::wire::message::Message;
@@ -104,6 +106,72 @@ fn a_view_completes_without_its_coordinator() {
         lab.run(3000);
         check_homes(&lab, &contents);
         check_reads(&mut lab, &[0, 1, 2, 3, 4, 5], &contents);
+    }
+}
+
+/// 11.2: wherever a change is, its coordinator may die, stand still or be cut off: all end in one view, settled, and nothing is lost.
+#[test]
+fn a_coordinator_may_fail_at_any_step() {
+    for coordinator in [0, 4] {
+        let begun = || {
+            let mut lab = Lab::with_spares(4, 2, 2);
+            let contents = fill(&mut lab, &[0, 1, 2, 3], 12);
+            lab.run(300);
+            let id = begin(&mut lab, coordinator, &[0, 1, 2, 3, 4, 5], 2);
+            (lab, contents, id)
+        };
+        let (mut lab, _, id) = begun();
+        let mut steps = 0;
+        while !lab.replies.contains_key(&id) {
+            lab.deliver_some(1);
+            steps += 1;
+        }
+        let mut views = BTreeSet::new();
+        for blow in [Blow::Crash, Blow::Pause, Blow::CutOff] {
+            for step in (blow as usize..steps).step_by(8) {
+                let (mut lab, contents, _) = begun();
+                lab.deliver_some(step);
+                blow.strike(&mut lab, coordinator);
+                lab.run(3000);
+                views.insert(lab.node(1).view().id.epoch);
+                check_homes(&lab, &contents);
+                check_reads(&mut lab, &[0, 3, 5], &contents);
+            }
+        }
+        assert_eq!(views, BTreeSet::from([0, 1]), "some of {steps} steps come before the view, and some after");
+    }
+}
+
+/// What happens to a coordinator, for longer than its leases last.
+#[derive(Clone, Copy)]
+enum Blow {
+    Crash,
+    Pause,
+    CutOff,
+}
+
+impl Blow {
+    fn strike(self, lab: &mut Lab, at: usize) {
+        let lasts = 2500;
+        match self {
+            Self::Crash => {
+                lab.crash(at);
+                lab.run(lasts);
+                lab.start(at);
+            }
+            Self::Pause => {
+                let node = lab.nodes[at].take();
+                lab.run(lasts);
+                lab.nodes[at] = node;
+            }
+            Self::CutOff => {
+                for other in (0..lab.nodes.len()).filter(|other| *other != at) {
+                    lab.cut(at, other);
+                }
+                lab.run(lasts);
+                lab.heal();
+            }
+        }
     }
 }
 

@@ -197,7 +197,7 @@ fn weight(message: &Message) -> usize {
         Message::Fetched(answer) => {
             answer.entry.as_ref().map_or(0, |entry| entry.entry.content_bytes()) + 64 * answer.vector.len()
         }
-        Message::ViewAsk | Message::Prepare { .. } | Message::Release { .. } => 0,
+        Message::ViewAsk | Message::Prepare(_) | Message::Release { .. } => 0,
         Message::Hello { .. } | Message::Welcome { .. } | Message::Superseded { .. } => 0,
     };
     MESSAGE_BYTES + content

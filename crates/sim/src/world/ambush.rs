@@ -16,7 +16,7 @@ impl World {
     pub(super) fn moment_of(&self, body: &Message) -> Option<Moment> {
         match body {
             _ if self.ambush.is_none() => None,
-            Message::Prepare { .. } => Some(Moment::Asked),
+            Message::Prepare(_) => Some(Moment::Asked),
             Message::Prepared(_) => Some(Moment::Promised),
             Message::Views(news) if news.current.id.epoch > 0 => Some(Moment::Told),
             Message::SyncPull(pull) if pull.legacy.is_some() => Some(Moment::Pulled),

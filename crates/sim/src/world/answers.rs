@@ -107,8 +107,10 @@ impl World {
             let judgement = present::absence(&self.oracle, key, stable);
             self.judge(Rule::Sound, judgement, || format!("#{id}"));
         }
-        // Who answers a read is in the view that its answer names, since it has caught up with the client.
-        if let (Action::Get { .. }, Some(put), Some(view)) = (&pending.request.action, known.on_two, reply.context.view)
+        // The answer may name a later one, that of whoever deleted the key through a node that was behind.
+        let served_by = self.index.get(&reply.served_by).map(|at| &self.machines[*at]);
+        let view = served_by.and_then(|machine| machine.view_at(pending.asked_at));
+        if let (Action::Get { .. }, Some(put), Some(view)) = (&pending.request.action, known.on_two, view)
             && known.losses == self.losses
         {
             let judgement = present::in_transit(&self.oracle, put, view);

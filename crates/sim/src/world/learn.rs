@@ -132,7 +132,7 @@ impl World {
             }
             Message::ViewAsk
             | Message::Views(_)
-            | Message::Prepare { .. }
+            | Message::Prepare(_)
             | Message::Prepared(_)
             | Message::Release { .. }
             | Message::Fetch { .. }
