@@ -21,6 +21,8 @@ fn seconds(mix: Mix) -> u64 {
     match mix {
         // What comebacks lead to takes several faults at once: more time, and fewer seeds.
         Mix::Comebacks | Mix::Everything => 40,
+        // What has left the window matters once it is read.
+        Mix::TinyWindow => 40,
         // A replica lags for one change: more time adds changes that undo what it has led to.
         Mix::ViewLags => 20,
         _ => 26,

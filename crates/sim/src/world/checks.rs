@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use precede_checker::FinalRead;
+use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::version_vector::VersionVector;
-use precede_core::id::{NodeId, ShardId};
+use precede_core::id::{NodeId, Origin, ShardId};
 use precede_core::node::Node;
 
 use crate::properties::rule_a::Scope;
@@ -89,6 +90,32 @@ impl World {
         }
         let judgement = rule_a::step(&self.oracle, replica, &mut machine.claimed.1, scope);
         self.judge(Rule::RuleA, judgement, || letter(at).to_string());
+    }
+
+    /// Lives close over nothing (10.4): whoever says so has what any replica of the shard holds of them.
+    pub(super) fn check_closed(&mut self, at: usize, node: NodeId, before: Timestamp) {
+        if self.is_stray(at) || self.clock_lost || self.stale_start || self.siblings {
+            return;
+        }
+        let Some(closer) = self.machines[at].node.as_ref() else { return };
+        let Some(shard) = closer.shard() else { return };
+        let view = closer.view().clone();
+        let holdings = self.holdings(&view, shard);
+        let Some((_, mine)) = holdings.iter().find(|(holder, _)| *holder == at) else { return };
+        let is_of_them = |origin: &Origin| origin.view == view.id && origin.node == node && origin.start < before;
+        let missing = holdings.iter().flat_map(|(holder, holding)| {
+            let theirs = holding.entries.values().filter(|(version, _)| is_of_them(&version.origin));
+            let writes = theirs.filter_map(|(version, _)| self.oracle.find(version));
+            writes.map(|write| (*holder, write)).collect::<Vec<_>>()
+        });
+        let missing = missing.into_iter().find(|(_, write)| !mine.reflects(&self.oracle, *write));
+        if let Some((holder, write)) = missing {
+            let what = self.oracle.describe(write);
+            self.object(
+                Rule::Convergent,
+                format!("{} closes lives over {what}, which {} has", letter(at), letter(holder)),
+            );
+        }
     }
 
     /// What a replica and a peer of it hold differently now, for messages.

@@ -238,6 +238,7 @@ impl World {
                 let from = self.index.get(from).copied().unwrap_or(at);
                 self.pass(Moment::HandedOver, at, from);
             }
+            NodeEvent::LivesClosed { node, before } => self.check_closed(at, *node, *before),
             NodeEvent::Recovered { .. }
             | NodeEvent::ShardMemoryLost
             | NodeEvent::LegacyLost { .. }
@@ -245,7 +246,6 @@ impl World {
             | NodeEvent::SyncDone { .. }
             | NodeEvent::PeerUp(_)
             | NodeEvent::PeerDown(_)
-            | NodeEvent::LivesClosed { .. }
             | NodeEvent::WindowEvicted { .. }
             | NodeEvent::FormerLifeRefused(_)
             | NodeEvent::ClockAhead { .. } => {}
