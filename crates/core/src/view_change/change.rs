@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::id::{Address, NodeId, ShardId, Source, ViewId};
+use crate::limits::FORMER_VIEWS_MAX;
 use crate::placement::view::View;
 use crate::placement::views::Views;
 use crate::time::Instant;
@@ -115,6 +116,14 @@ pub fn decide(views: &Views, asked: &ViewChange, answers: &BTreeMap<NodeId, Prep
     let unsettled = views.former().map(|view| view.id).chain(told).any(|view| !settled.contains(&view));
     if unsettled && !asked.force {
         return Err(Refusal::ViewChangeInProgress("the last one has not settled".to_owned()));
+    }
+    // Who is told of a view is told of so many former ones; of one that is not told of nobody would ask for what it holds.
+    let chained = views.former().filter(|view| !settled.contains(&view.id)).count() + 1;
+    if chained > FORMER_VIEWS_MAX {
+        return Err(Refusal::ViewChangeInProgress(format!(
+            "{chained} views have not settled, and no more than {FORMER_VIEWS_MAX} can be kept, forced or not; wait until \
+             `precede view` shows fewer"
+        )));
     }
     let silent = asked.members.iter().filter(|address| !answers.contains_key(&address.node_id()));
     let silent: Vec<&str> = silent.map(Address::as_str).collect();

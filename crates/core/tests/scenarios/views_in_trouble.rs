@@ -1,9 +1,11 @@
 //! View changes that meet others, crashes and cuts (design 11.1, 11.2, 11.6).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use precede_core::causality::context::Context;
 use precede_core::event::Event;
+use precede_core::limits::FORMER_VIEWS_MAX;
 use precede_core::wire::message::Message;
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply, ViewChange};
 
@@ -313,6 +315,31 @@ fn what_shards_have_said_counts_for_the_view_that_they_said_it_in() {
     assert!(!lab.happened(|event| matches!(event, Event::DigestMismatch(_))));
     check_homes(&lab, &contents);
     check_reads(&mut lab, &[0, 1, 2], &contents);
+}
+
+/// 11.6, 11.7: forced changes chain as many views as can be told of, and no more; when hand-offs get through again nothing is lost.
+#[test]
+fn a_chain_of_forced_changes_has_an_end() {
+    let mut lab = Lab::with_spares(1, 1, 1);
+    let contents = fill(&mut lab, &[0], 20);
+    lose_hand_offs(&mut lab);
+    let mut refused = None;
+    for change in 1..=FORMER_VIEWS_MAX + 1 {
+        let forced = ViewChange { force: true, ..asked(&lab, &[change % 2], 1) };
+        let id = lab.submit(0, Action::ChangeView(forced), &Context::default(), Duration::from_millis(500));
+        refused = match lab.answer(id, DEADLINE).outcome {
+            Outcome::Changed(_) => None,
+            outcome => Some(outcome),
+        };
+        lab.run(300);
+    }
+    let Some(Outcome::Refused(Refusal::ViewChangeInProgress(why))) = refused else { panic!("{refused:?}") };
+    assert!(why.starts_with("17 views have not settled, and no more than 16"), "{why}");
+    assert_eq!(epochs(&lab), [Some(16); 2]);
+    lab.lose = None;
+    lab.run(8000);
+    check_homes(&lab, &contents);
+    check_reads(&mut lab, &[0, 1], &contents);
 }
 
 /// Whether a message hands something over, from this node to another.
