@@ -30,7 +30,7 @@ impl Node {
             Err(error) => Some(Refusal::BadView(error.to_string())),
             Ok(()) => match asked.expected_epoch.filter(|expected| *expected != view.id.epoch) {
                 Some(expected) => Some(Refusal::UnexpectedEpoch { epoch: view.id.epoch, expected }),
-                None if self.is_coordinating(asked.force) => {
+                None if self.is_coordinating(asked.force && !asked.dry_run) => {
                     Some(Refusal::ViewChangeInProgress("this node coordinates another one".to_owned()))
                 }
                 None => None,
@@ -120,6 +120,7 @@ impl Node {
         let activation = self.clock.tick(now.wall);
         let record = ViewRecord {
             id: ViewId { epoch: old.id.epoch + 1, activation, coordinator: self.me },
+            parent: Some(old.id),
             repl_factor: u32::try_from(change.asked.repl_factor).expect("it is at most the number of members"),
             shards,
             last_shard,

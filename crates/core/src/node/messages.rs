@@ -359,6 +359,9 @@ impl Node {
         }
         pass.entries += chunk.entries.len() as u64;
         pass.dropped += dropped;
+        if dropped > 0 {
+            self.broken.clear();
+        }
         self.progress = true;
         match chunk.next {
             Some(next) => {

@@ -120,6 +120,8 @@ impl Node {
             news |= view.id.epoch > 0 && self.views.hear(view);
         }
         if news {
+            // What its source said of former views when it began was not held against this one.
+            self.pass = self.pass.take().filter(|pass| pass.legacy.is_some());
             self.on_views_changed(now, effects);
         }
     }

@@ -50,6 +50,8 @@ pub enum ViewError {
 pub struct ViewRecord {
     /// Its identity.
     pub id: ViewId,
+    /// The view that its coordinator was in; none for a first view.
+    pub parent: Option<ViewId>,
     /// Replicas of each shard at least.
     pub repl_factor: u32,
     /// Its shards.
@@ -105,6 +107,7 @@ impl View {
         let last_shard = shards.last().map_or(ShardId(0), |shard| shard.id);
         Self::from_record(ViewRecord {
             id,
+            parent: None,
             repl_factor: u32::try_from(repl_factor).expect("it is at most the number of members"),
             shards,
             last_shard,
@@ -261,6 +264,9 @@ fn check_record(record: &ViewRecord) -> Result<BTreeMap<NodeId, (Address, ShardI
     if record.id.epoch > EPOCH_MAX || record.last_shard.0 > SHARD_ID_MAX || last > record.last_shard {
         return Err(ViewError::Unsound("an epoch or a shard id beyond its bound"));
     }
+    if record.parent.is_some_and(|parent| parent >= record.id) {
+        return Err(ViewError::Unsound("a parent that is not before it"));
+    }
     let named = record.lives.len().max(record.written_off.len());
     if named > NODES_MAX || record.settled.len() > SETTLED_VIEWS_MAX {
         return Err(ViewError::Unsound("so many nodes or views behind it"));
@@ -311,6 +317,7 @@ mod tests {
         let shards = (1..=shards).map(|id| Shard { id: ShardId(id), replicas: named(id) }).collect::<Vec<_>>();
         ViewRecord {
             id,
+            parent: None,
             repl_factor: 1,
             last_shard: shards.last().map_or(ShardId(0), |shard| shard.id),
             shards,
@@ -326,7 +333,8 @@ mod tests {
         assert_eq!(View::from_record(record(3, 0)).unwrap_err(), ViewError::Unsound(UNSOUND_FACTOR));
         assert_eq!(View::from_record(record(100_000, 0)).unwrap_err(), ViewError::TooManyMembers(100_000));
         assert_eq!(View::from_record(record(2, 600)).unwrap_err(), ViewError::TooManyMembers(1200));
-        let cases: [fn(&mut ViewRecord); 7] = [
+        let cases: [fn(&mut ViewRecord); 8] = [
+            |record| record.parent = Some(record.id),
             |record| record.id.epoch = u32::MAX,
             |record| record.last_shard = ShardId(u32::MAX),
             |record| record.last_shard = ShardId(0),

@@ -27,6 +27,8 @@ pub struct Views {
     current: View,
     former: BTreeMap<ViewId, View>,
     settled: BTreeSet<ViewId>,
+    /// The views that the current one descends from, as far as their records are known.
+    line: BTreeSet<ViewId>,
     /// Lives in which members have handed over although the current view names earlier ones.
     late: BTreeMap<NodeId, Timestamp>,
 }
@@ -35,7 +37,13 @@ impl Views {
     /// Begins with the bootstrap view.
     #[must_use]
     pub fn new(bootstrap: View) -> Self {
-        Self { current: bootstrap, former: BTreeMap::new(), settled: BTreeSet::new(), late: BTreeMap::new() }
+        Self {
+            current: bootstrap,
+            former: BTreeMap::new(),
+            settled: BTreeSet::new(),
+            line: BTreeSet::new(),
+            late: BTreeMap::new(),
+        }
     }
 
     /// The current view.
@@ -59,6 +67,13 @@ impl Views {
     #[must_use]
     pub fn settled(&self) -> &BTreeSet<ViewId> {
         &self.settled
+    }
+
+    /// Whether the current view descends from a former one. The members of one that is beside it, made at the same time by somebody
+    /// else, have another past: they may have settled what came before without those who are here.
+    #[must_use]
+    pub fn is_ancestor(&self, id: &ViewId) -> bool {
+        self.line.contains(id)
     }
 
     /// What a view id means here.
@@ -126,7 +141,12 @@ impl Views {
         let told: Vec<View> = former.into_iter().collect();
         let belongs = old.id.epoch > 0 || told.iter().any(|view| view.id == old.id);
         let mine = std::mem::take(&mut self.former);
-        for view in told.into_iter().chain(mine.into_values()).chain(belongs.then_some(old)) {
+        let known: Vec<View> = told.into_iter().chain(mine.into_values()).chain(belongs.then_some(old)).collect();
+        let parents: BTreeMap<ViewId, Option<ViewId>> =
+            known.iter().map(|view| (view.id, view.record().parent)).collect();
+        let parent = |id: &ViewId| parents.get(id).copied().flatten();
+        self.line = std::iter::successors(self.current.record().parent, parent).collect();
+        for view in known {
             self.hear(view);
         }
     }

@@ -7,6 +7,7 @@ use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
 use crate::id::{Life, NodeId, Origin, ShardId};
 use crate::placement::view::View;
+use crate::placement::views::Views;
 use crate::replication::is_closed;
 use crate::replication::lives::covered;
 use crate::wire::message::{ClosedLives, HandedOver, HeldReport};
@@ -16,6 +17,8 @@ use crate::wire::message::{ClosedLives, HandedOver, HeldReport};
 pub struct Held {
     /// The former view.
     pub view: View,
+    /// Whether the current one descends from it.
+    pub is_ancestor: bool,
     /// Its shards that share slots with the replica's own.
     pub shards: BTreeSet<ShardId>,
     /// The table reflects every write of these origins up to here, in the slots that the replica owns.
@@ -38,12 +41,14 @@ pub struct Held {
 }
 
 impl Held {
-    /// Nothing yet, of what `shard` of `view` is to get from `former`.
+    /// Nothing yet, of what `shard` of the current view is to get from `former`.
     #[must_use]
-    pub fn new(former: &View, view: &View, shard: ShardId) -> Self {
+    pub fn new(former: &View, views: &Views, shard: ShardId) -> Self {
+        let view = views.current();
         let shards = view.overlap(former).remove(&shard).unwrap_or_default();
         Self {
             view: former.clone(),
+            is_ancestor: views.is_ancestor(&former.id),
             shards: shards.into_keys().collect(),
             vector: VersionVector::default(),
             seen: VersionVector::default(),
@@ -85,7 +90,13 @@ impl Held {
     /// Whether a replica of a former shard has handed over that reflected everything of the views before this one.
     #[must_use]
     pub fn has_older(&self, shard: ShardId) -> bool {
-        self.done.iter().any(|(node, over)| over.whole && self.view.shard_of_member(*node) == Some(shard))
+        self.is_older_in(self.done.iter().map(|(node, over)| (*node, *over)), shard)
+    }
+
+    /// Whether one of these hand-offs brought everything of a former shard that is older than this view.
+    pub fn is_older_in(&self, done: impl IntoIterator<Item = (NodeId, HandedOver)>, shard: ShardId) -> bool {
+        let brought = |(node, over): (NodeId, HandedOver)| over.whole && self.view.shard_of_member(node) == Some(shard);
+        self.is_ancestor && done.into_iter().any(brought)
     }
 
     /// The former shards of which nobody has handed over who held all there was.

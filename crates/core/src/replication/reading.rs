@@ -122,7 +122,8 @@ impl Replica {
 
     /// Whether an old owner reflects a write of the key that it was asked for.
     fn reflects(&self, answer: &Fetched, version: &Version) -> bool {
-        answer.covers(version, !self.held.contains_key(&version.origin.view))
+        let is_ancestor = self.held.get(&answer.answer.view).is_some_and(|held| held.is_ancestor);
+        answer.covers(version, is_ancestor && !self.held.contains_key(&version.origin.view))
     }
 }
 

@@ -98,7 +98,7 @@ impl Replica {
             recovered: false,
             covered: Timestamp::ZERO,
             horizon: Timestamp::ZERO,
-            held: views.former().map(|former| (former.id, Held::new(former, view, shard))).collect(),
+            held: views.former().map(|former| (former.id, Held::new(former, views, shard))).collect(),
             graveyard: BTreeSet::new(),
             window_bytes_max: config.window_bytes_max,
             sync_chunk_entries: config.sync_chunk_entries.min(SYNC_CHUNK_ENTRIES_MAX),
@@ -149,7 +149,7 @@ impl Replica {
     pub fn on_views(&mut self, views: &Views) {
         self.held.retain(|id, _| views.former().any(|former| former.id == *id));
         for former in views.former() {
-            let begin = || Held::new(former, &self.shared.view, self.shared.shard);
+            let begin = || Held::new(former, views, self.shared.shard);
             self.held.entry(former.id).or_insert_with(begin);
         }
     }

@@ -12,6 +12,7 @@ mod lab;
 mod lives_and_views;
 mod names;
 mod script;
+mod siblings;
 mod strangers;
 mod views;
 mod views_in_trouble;

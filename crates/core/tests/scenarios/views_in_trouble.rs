@@ -137,6 +137,9 @@ fn a_coordinator_may_fail_at_any_step() {
                 lab.run(3000);
                 views.insert(lab.node(1).view().id.epoch);
                 check_homes(&lab, &contents);
+                // No lease is left behind either.
+                change(&mut lab, 1, &[1, 2, 3, 5], 2);
+                check_homes(&lab, &contents);
                 check_reads(&mut lab, &[0, 3, 5], &contents);
             }
         }
