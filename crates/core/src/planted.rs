@@ -76,11 +76,13 @@ pub enum Planted {
     LifeUnnamed,
     /// 6.4: what is stable is said without the members of former views.
     LegacyPrunedByNew,
+    /// 11.7: of two views made at once, members of the lesser one stand for what came before, also for the winner's.
+    SiblingOutdoes,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::ContextUnchecked,
         Self::DependenciesForgotten,
         Self::OwnDotForgotten,
@@ -114,6 +116,7 @@ impl Planted {
         Self::FormerEntriesIgnored,
         Self::LifeUnnamed,
         Self::LegacyPrunedByNew,
+        Self::SiblingOutdoes,
     ];
 }
 

@@ -71,6 +71,7 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::FormerEntriesIgnored => &[Mix::ViewLags],
         Planted::LifeUnnamed => &[Mix::ViewFaults],
         Planted::LegacyPrunedByNew => &[Mix::Views],
+        Planted::SiblingOutdoes => &[Mix::ViewSplits],
     }
 }
 

@@ -120,7 +120,7 @@ impl Node {
         let activation = self.clock.tick(now.wall);
         let record = ViewRecord {
             id: ViewId { epoch: old.id.epoch + 1, activation, coordinator: self.me },
-            parent: Some(old.id),
+            ancestors: old.record().ancestors.iter().copied().chain([old.id]).rev().take(SETTLED_VIEWS_MAX).collect(),
             repl_factor: u32::try_from(change.asked.repl_factor).expect("it is at most the number of members"),
             shards,
             last_shard,

@@ -50,8 +50,8 @@ pub enum ViewError {
 pub struct ViewRecord {
     /// Its identity.
     pub id: ViewId,
-    /// The view that its coordinator was in; none for a first view.
-    pub parent: Option<ViewId>,
+    /// The view that its coordinator was in, with that one's own ancestors: the last so many.
+    pub ancestors: BTreeSet<ViewId>,
     /// Replicas of each shard at least.
     pub repl_factor: u32,
     /// Its shards.
@@ -107,7 +107,7 @@ impl View {
         let last_shard = shards.last().map_or(ShardId(0), |shard| shard.id);
         Self::from_record(ViewRecord {
             id,
-            parent: None,
+            ancestors: BTreeSet::new(),
             repl_factor: u32::try_from(repl_factor).expect("it is at most the number of members"),
             shards,
             last_shard,
@@ -129,6 +129,15 @@ impl View {
         let slots = (0..SLOTS).map(place).collect();
         let repl_factor = usize::try_from(record.repl_factor).expect("a factor is small");
         Ok(Self { id: record.id, repl_factor, record: Arc::new(record), slots, members: Arc::new(members) })
+    }
+
+    /// Whether this view comes after another one: it descends from it, or knew it to be settled when it was stamped, or is so much
+    /// later that the other has long been. Not so a lesser one that was made at the same time on the other side of a cut.
+    #[must_use]
+    pub fn comes_after(&self, id: &ViewId) -> bool {
+        let is_old =
+            usize::try_from(self.id.epoch.saturating_sub(id.epoch)).is_ok_and(|epochs| epochs >= SETTLED_VIEWS_MAX);
+        is_old || self.record.ancestors.contains(id) || self.record.settled.contains(id)
     }
 
     /// What was stamped.
@@ -264,11 +273,11 @@ fn check_record(record: &ViewRecord) -> Result<BTreeMap<NodeId, (Address, ShardI
     if record.id.epoch > EPOCH_MAX || record.last_shard.0 > SHARD_ID_MAX || last > record.last_shard {
         return Err(ViewError::Unsound("an epoch or a shard id beyond its bound"));
     }
-    if record.parent.is_some_and(|parent| parent >= record.id) {
-        return Err(ViewError::Unsound("a parent that is not before it"));
+    if record.ancestors.last().is_some_and(|last| *last >= record.id) {
+        return Err(ViewError::Unsound("an ancestor that is not before it"));
     }
     let named = record.lives.len().max(record.written_off.len());
-    if named > NODES_MAX || record.settled.len() > SETTLED_VIEWS_MAX {
+    if named > NODES_MAX || record.settled.len().max(record.ancestors.len()) > SETTLED_VIEWS_MAX {
         return Err(ViewError::Unsound("so many nodes or views behind it"));
     }
     let mut members = BTreeMap::new();
@@ -317,7 +326,7 @@ mod tests {
         let shards = (1..=shards).map(|id| Shard { id: ShardId(id), replicas: named(id) }).collect::<Vec<_>>();
         ViewRecord {
             id,
-            parent: None,
+            ancestors: BTreeSet::new(),
             repl_factor: 1,
             last_shard: shards.last().map_or(ShardId(0), |shard| shard.id),
             shards,
@@ -334,7 +343,7 @@ mod tests {
         assert_eq!(View::from_record(record(100_000, 0)).unwrap_err(), ViewError::TooManyMembers(100_000));
         assert_eq!(View::from_record(record(2, 600)).unwrap_err(), ViewError::TooManyMembers(1200));
         let cases: [fn(&mut ViewRecord); 8] = [
-            |record| record.parent = Some(record.id),
+            |record| record.ancestors.extend([record.id]),
             |record| record.id.epoch = u32::MAX,
             |record| record.last_shard = ShardId(u32::MAX),
             |record| record.last_shard = ShardId(0),

@@ -27,8 +27,6 @@ pub struct Views {
     current: View,
     former: BTreeMap<ViewId, View>,
     settled: BTreeSet<ViewId>,
-    /// The views that the current one descends from, as far as their records are known.
-    line: BTreeSet<ViewId>,
     /// Lives in which members have handed over although the current view names earlier ones.
     late: BTreeMap<NodeId, Timestamp>,
 }
@@ -37,13 +35,7 @@ impl Views {
     /// Begins with the bootstrap view.
     #[must_use]
     pub fn new(bootstrap: View) -> Self {
-        Self {
-            current: bootstrap,
-            former: BTreeMap::new(),
-            settled: BTreeSet::new(),
-            line: BTreeSet::new(),
-            late: BTreeMap::new(),
-        }
+        Self { current: bootstrap, former: BTreeMap::new(), settled: BTreeSet::new(), late: BTreeMap::new() }
     }
 
     /// The current view.
@@ -67,13 +59,6 @@ impl Views {
     #[must_use]
     pub fn settled(&self) -> &BTreeSet<ViewId> {
         &self.settled
-    }
-
-    /// Whether the current view descends from a former one. The members of one that is beside it, made at the same time by somebody
-    /// else, have another past: they may have settled what came before without those who are here.
-    #[must_use]
-    pub fn is_ancestor(&self, id: &ViewId) -> bool {
-        self.line.contains(id)
     }
 
     /// What a view id means here.
@@ -141,12 +126,7 @@ impl Views {
         let told: Vec<View> = former.into_iter().collect();
         let belongs = old.id.epoch > 0 || told.iter().any(|view| view.id == old.id);
         let mine = std::mem::take(&mut self.former);
-        let known: Vec<View> = told.into_iter().chain(mine.into_values()).chain(belongs.then_some(old)).collect();
-        let parents: BTreeMap<ViewId, Option<ViewId>> =
-            known.iter().map(|view| (view.id, view.record().parent)).collect();
-        let parent = |id: &ViewId| parents.get(id).copied().flatten();
-        self.line = std::iter::successors(self.current.record().parent, parent).collect();
-        for view in known {
+        for view in told.into_iter().chain(mine.into_values()).chain(belongs.then_some(old)) {
             self.hear(view);
         }
     }
@@ -165,7 +145,9 @@ impl Views {
     /// A view is settled under the current one; tells whether that is news.
     pub fn settle(&mut self, id: ViewId) -> bool {
         let news = id < self.current.id && self.settled.insert(id);
-        self.former.remove(&id);
+        // With one from the other side of a cut, so is what only that side has ever known.
+        let before = self.former.remove(&id).map(|view| view.record().ancestors.clone()).unwrap_or_default();
+        self.settled.extend(before.into_iter().filter(|view| !self.former.contains_key(view)));
         while self.settled.len() > SETTLED_VIEWS_MAX {
             self.settled.pop_first();
         }

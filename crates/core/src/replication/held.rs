@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
-use crate::id::{Life, NodeId, Origin, ShardId};
+use crate::id::{Life, NodeId, Origin, ShardId, ViewId};
 use crate::placement::view::View;
 use crate::placement::views::Views;
+use crate::planted::{self, Planted};
 use crate::replication::is_closed;
 use crate::replication::lives::covered;
 use crate::wire::message::{ClosedLives, HandedOver, HeldReport};
@@ -48,7 +49,7 @@ impl Held {
         let shards = view.overlap(former).remove(&shard).unwrap_or_default();
         Self {
             view: former.clone(),
-            is_ancestor: views.is_ancestor(&former.id),
+            is_ancestor: view.comes_after(&former.id) || planted::is(Planted::SiblingOutdoes),
             shards: shards.into_keys().collect(),
             vector: VersionVector::default(),
             seen: VersionVector::default(),
@@ -85,6 +86,13 @@ impl Held {
     #[must_use]
     pub fn has_recovered(&self, shard: ShardId) -> bool {
         self.done.iter().any(|(node, over)| over.recovered && self.view.shard_of_member(*node) == Some(shard))
+    }
+
+    /// Whether whoever had all of the views before this one stands for another view here: both this one and the current one come after
+    /// it, in one line. Of two views made at once each may have settled what came before without the other side's members.
+    #[must_use]
+    pub fn stands_for(&self, id: &ViewId) -> bool {
+        self.is_ancestor && (self.view.comes_after(id) || planted::is(Planted::SiblingOutdoes))
     }
 
     /// Whether a replica of a former shard has handed over that reflected everything of the views before this one.

@@ -120,7 +120,6 @@ impl Replica {
     fn drop_unnamed_of(&self, id: ViewId, from: NodeId, chunk: &SyncChunk, before: &Before) -> u64 {
         let Some(held) = self.held.get(&id) else { return 0 };
         let Some(shard) = held.view.shard_of_member(from) else { return 0 };
-        let is_whole = before.whole && held.is_ancestor;
         let named = named(chunk);
         let theirs = Claims::new(id, &before.vector, &before.closed, &[]);
         let mut dropped = 0;
@@ -128,7 +127,8 @@ impl Replica {
             let version = self.table().version(&entry);
             let of_shard = held.view.shard_of_hash(key_hash(entry.key())).id == shard;
             let is_new = version.origin.view == self.shared.view.id;
-            let older = is_whole && version.origin.view < id && !self.held.contains_key(&version.origin.view);
+            let older =
+                before.whole && held.stands_for(&version.origin.view) && !self.held.contains_key(&version.origin.view);
             if of_shard && !is_new && theirs.cover(&version, older) && !named.contains(entry.key()) {
                 let same = |held: &Entry| self.table().version(held) == version;
                 dropped += u64::from(self.table().remove_if(entry.key(), key_hash(entry.key()), same));
@@ -204,12 +204,11 @@ impl Replica {
         let had_older = |held: &Held| {
             let shard = held.view.shard_of_hash(key_hash).id;
             let theirs = before.held.iter().find(|theirs| theirs.view == held.view.id);
-            version.origin.view < held.view.id
-                && theirs.is_some_and(|theirs| held.is_older_in(theirs.done.iter().copied(), shard))
+            theirs.is_some_and(|theirs| held.is_older_in(theirs.done.iter().copied(), shard))
         };
         // It may not have heard yet of a view that two coordinators at once have made.
         let is_told = self.held.contains_key(&version.origin.view);
-        before.recovered && !is_told && (before.held.is_empty() || self.held.values().any(had_older))
+        before.recovered && !is_told && (before.held.is_empty() || self.has_older(&version.origin.view, had_older))
     }
 
     /// A pass is complete.

@@ -122,8 +122,9 @@ impl Replica {
 
     /// Whether an old owner reflects a write of the key that it was asked for.
     fn reflects(&self, answer: &Fetched, version: &Version) -> bool {
-        let is_ancestor = self.held.get(&answer.answer.view).is_some_and(|held| held.is_ancestor);
-        answer.covers(version, is_ancestor && !self.held.contains_key(&version.origin.view))
+        let older = &version.origin.view;
+        let stands = self.held.get(&answer.answer.view).is_some_and(|held| held.stands_for(older));
+        answer.covers(version, stands && !self.held.contains_key(older))
     }
 }
 

@@ -132,9 +132,20 @@ impl Replica {
         match self.held.get(&version.origin.view) {
             Some(held) => held.covers(version),
             None if self.held.is_empty() => self.recovered,
-            None => self.held.values().any(|held| {
-                version.origin.view < held.view.id && held.has_older(held.view.shard_of_hash(key_hash(key)).id)
-            }),
+            None => {
+                let hash = key_hash(key);
+                self.has_older(&version.origin.view, |held| held.has_older(held.view.shard_of_hash(hash).id))
+            }
+        }
+    }
+
+    /// Whether everything of a view is here that is no former one: it has come with one of the former views that stand for it, as
+    /// `has_come` tells; or there are none, since the current view comes after it and all that was between has settled.
+    pub(super) fn has_older(&self, id: &ViewId, has_come: impl Fn(&Held) -> bool) -> bool {
+        let mut between = self.held.values().filter(|held| held.stands_for(id)).peekable();
+        match between.peek() {
+            Some(_) => between.any(has_come),
+            None => self.recovered && self.shared.view.comes_after(id),
         }
     }
 

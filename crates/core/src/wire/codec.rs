@@ -51,7 +51,7 @@ fn is_record_within_limits(record: &ViewRecord) -> bool {
     let replicas: usize = record.shards.iter().map(|shard| shard.replicas.len()).sum();
     record.shards.len().max(replicas) <= MEMBERS_MAX
         && record.lives.len().max(record.written_off.len()) <= NODES_MAX
-        && record.settled.len() <= SETTLED_VIEWS_MAX
+        && record.settled.len().max(record.ancestors.len()) <= SETTLED_VIEWS_MAX
 }
 
 /// Whether the table can hold every key and value in a message, which counts on the limits, and whether a message names no more

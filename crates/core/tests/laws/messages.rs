@@ -90,11 +90,11 @@ fn view_record() -> impl Strategy<Value = ViewRecord> {
     let shard = (shard_id(), vec(address(), 0..3)).prop_map(|(id, replicas)| Shard { id, replicas });
     let lives = btree_map(any_node(), any_timestamp(), 0..3);
     let sets = (btree_set(any_node(), 0..3), btree_set(any_view_id(), 0..3));
-    let ids = (any_view_id(), of(any_view_id()));
+    let ids = (any_view_id(), btree_set(any_view_id(), 0..3));
     (ids, any::<u32>(), vec(shard, 0..3), shard_id(), lives, sets).prop_map(
-        |((id, parent), repl_factor, shards, last_shard, lives, (written_off, settled))| ViewRecord {
+        |((id, ancestors), repl_factor, shards, last_shard, lives, (written_off, settled))| ViewRecord {
             id,
-            parent,
+            ancestors,
             repl_factor,
             shards,
             last_shard,

@@ -113,12 +113,7 @@ fn who_settled_a_view_without_the_others_does_not_outdo_them_in_the_next() {
 
 /// One shard of four replicas and a spare: nodes 3 and 4 make the lesser view, and write; then 0 to 2 make theirs. Node 3 is gone.
 fn one_has_heard() -> (Lab, Written) {
-    let mut lab = Lab::with_spares(4, 4, 1);
-    lab.run(500);
-    cut_apart(&mut lab, &[0, 1, 2], &[3, 4]);
-    lab.run(500);
-    let forced = ViewChange { force: true, ..asked(&lab, &[3, 4], 2) };
-    assert!(changed(&ask(&mut lab, 3, forced)).settled);
+    let mut lab = lesser_first();
     let written = put_all(&mut lab, 3, "y", 300);
     lab.skew(0, 150_000);
     lab.run(300);
@@ -126,6 +121,66 @@ fn one_has_heard() -> (Lab, Written) {
     collect_a_tombstone(&mut lab, 0);
     lab.crash(3);
     (lab, written)
+}
+
+/// The same shard: nodes 3 and 4 make the lesser view, and node 0 is set to make the greater one.
+fn lesser_first() -> Lab {
+    let mut lab = Lab::with_spares(4, 4, 1);
+    lab.run(1500);
+    cut_apart(&mut lab, &[0, 1, 2], &[3, 4]);
+    lab.run(500);
+    let forced = ViewChange { force: true, ..asked(&lab, &[3, 4], 2) };
+    assert!(changed(&ask(&mut lab, 3, forced)).settled);
+    lab
+}
+
+/// 11.4: a view that the other side has made and settled comes with that side's next one: no ancestor of the view here stands for it,
+/// though it is greater. Contexts of it are good.
+#[test]
+fn an_ancestor_does_not_stand_for_what_it_has_never_heard_of() {
+    for is_lagging in [false, true] {
+        let mut lab = lesser_first();
+        let written = put_all(&mut lab, 3, "y", 10);
+        change(&mut lab, 3, &[3, 4], 1);
+        lab.skew(0, 150_000);
+        lab.run(300);
+        change(&mut lab, 0, &[0, 1, 2], 3);
+        if is_lagging {
+            lab.lose = Some(given_by(&[2], false));
+        }
+        begin(&mut lab, 0, &[0, 1], 2);
+        lab.run(1000);
+        lab.heal();
+        lab.run(5000);
+        lab.lose = None;
+        lab.run(8000);
+        assert!([0, 1].iter().all(|at| lab.node(*at).is_settled()));
+        check_there(&mut lab, &[0, 1, 2, 3, 4], &written);
+    }
+}
+
+/// 9, 11.4: what this side has deleted and collected the other side does not bring back, whoever of it hands over.
+#[test]
+fn a_collected_delete_is_not_undone_by_the_other_side() {
+    let mut lab = Lab::with_spares(4, 4, 1);
+    lab.run(500);
+    let written = lab.put(0, "k", "\"v\"", &Context::default());
+    lab.run(1500);
+    cut_apart(&mut lab, &[0, 1, 2], &[3, 4]);
+    lab.run(500);
+    let forced = ViewChange { force: true, ..asked(&lab, &[3, 4], 2) };
+    assert!(changed(&ask(&mut lab, 3, forced)).settled);
+    lab.skew(0, 150_000);
+    lab.run(300);
+    change(&mut lab, 0, &[0, 1, 2], 3);
+    let gone = lab.delete(0, "k", &written.context);
+    lab.run(3000);
+    assert_eq!(lab.node(0).report(lab.now()).tombstones, 0);
+    lab.heal();
+    lab.run(8000);
+    for at in 0..5 {
+        assert_eq!(value(&lab.get(at, "k", &gone.context)), None, "at {at}");
+    }
 }
 
 fn is_view_for_2(from: usize, to: usize, body: &Message) -> bool {

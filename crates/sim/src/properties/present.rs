@@ -47,6 +47,18 @@ pub fn in_transit(oracle: &Oracle, put: WriteIx, view: ViewId) -> Result<(), Str
     Err(format!("{} is said to be absent, and is on {} replicas", oracle.describe(put), record.acks))
 }
 
+/// Judges that a node said that a key is absent although its own table has this put of it: only a delete above it, which an old owner
+/// has collected, can outdo that.
+///
+/// # Errors
+/// Names the put, if nobody may have deleted the key since.
+pub fn in_hand(oracle: &Oracle, put: WriteIx) -> Result<(), String> {
+    match is_deleted_after(oracle, oracle.writes[put.at()].key, Some(put)) {
+        true => Ok(()),
+        false => Err(format!("{} is said to be absent by who has it", oracle.describe(put))),
+    }
+}
+
 /// The greatest put of a key among those that two replicas have acknowledged.
 #[must_use]
 pub fn on_two(oracle: &Oracle, key: usize, acknowledged: &BTreeSet<WriteIx>) -> Option<WriteIx> {

@@ -73,6 +73,9 @@ impl World {
         let mut past = pending.past.clone();
         let learnt = self.take(id, &pending, &reply, &mut past);
         self.check_present(id, &pending, &reply);
+        if let Some(key) = pending.key {
+            self.check_in_hand(pending.node, key, &reply);
+        }
         self.conclude(id, &pending, reply, past, learnt);
     }
 
@@ -95,6 +98,26 @@ impl World {
             && known.values().all(Option::is_some)
         {
             self.object(Rule::Live, format!("#{id}: a view of the context is said to be lost, of {known:?}"));
+        }
+    }
+
+    /// Whoever says that a key is absent does not have it, whatever views there are.
+    pub(super) fn check_in_hand(&mut self, at: usize, key: usize, reply: &Reply) {
+        let is_own = reply.served_by == self.machines[at].id && reply.outcome == Outcome::Absent;
+        if !is_own || self.is_stray(at) || self.clock_lost || self.stale_start {
+            return;
+        }
+        let named = &self.oracle.keys[key];
+        let table = self.machines[at]
+            .node
+            .as_ref()
+            .and_then(Node::replica)
+            .map(precede_core::replication::replica::Replica::table);
+        let held = table.and_then(|table| Some((table, table.get(&named.name, named.hash)?)));
+        let put = held.filter(|(_, entry)| !entry.is_tombstone()).map(|(table, entry)| table.version(&entry));
+        if let Some(put) = put.and_then(|version| self.oracle.find(&version)) {
+            let judgement = present::in_hand(&self.oracle, put);
+            self.judge(Rule::Sound, judgement, || letter(at).to_string());
         }
     }
 

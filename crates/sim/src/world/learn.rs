@@ -120,6 +120,9 @@ impl World {
                 {
                     self.learn(Sighting { version, key, value: value.as_deref(), issue: None });
                 }
+                if let Some((key, _)) = self.forwards.get(&(to, *id)) {
+                    self.check_in_hand(at, *key, reply);
+                }
             }
             Message::Fetched(answer) => {
                 if let Some(entry) = &answer.entry
@@ -150,8 +153,8 @@ impl World {
     fn observe_forward(&mut self, at: usize, to: usize, forward: &Forward) {
         let (key, value) = match &forward.request.action {
             Action::Put { key, value } => (key, Some(value.bytes.clone())),
-            Action::Delete { key } => (key, None),
-            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => return,
+            Action::Delete { key } | Action::Get { key } => (key, None),
+            Action::Count { .. } | Action::ChangeView(_) => return,
         };
         let Some(key) = self.oracle.key_number(key) else { return };
         if let (Some(value), Some(last)) = (&value, forward.not_after)

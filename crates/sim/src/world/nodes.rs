@@ -228,10 +228,10 @@ impl World {
                     self.bury(at, "discarded what it held");
                 }
             }
-            // A shard of one replica may have said so and lost its memory since.
+            // A shard of one replica may have said so and lost its memory since: nobody asks those for it who have not heard yet.
             NodeEvent::ViewSettled(id) => {
                 self.settled.insert(*id);
-                self.bury(at, "dropped its legacy");
+                self.bury_but(&self.asked_holders(), at, "dropped its legacy");
                 self.pass_by_chance(Moment::Settled, at);
             }
             NodeEvent::HandedOver { from, .. } => {
