@@ -147,7 +147,8 @@ impl Views {
         let news = id < self.current.id && self.settled.insert(id);
         // With one from the other side of a cut, so is what only that side has ever known.
         let before = self.former.remove(&id).map(|view| view.record().ancestors.clone()).unwrap_or_default();
-        self.settled.extend(before.into_iter().filter(|view| !self.former.contains_key(view)));
+        let is_theirs = |view: &ViewId| !self.former.contains_key(view) && !self.current.comes_after(view);
+        self.settled.extend(before.into_iter().filter(is_theirs));
         while self.settled.len() > SETTLED_VIEWS_MAX {
             self.settled.pop_first();
         }
