@@ -231,7 +231,8 @@ impl World {
             // A shard of one replica may have said so and lost its memory since: nobody asks those for it who have not heard yet.
             NodeEvent::ViewSettled(id) => {
                 self.settled.insert(*id);
-                self.bury_but(&self.asked_holders(), at, "dropped its legacy");
+                let holders = if self.mix.has_crashes() { self.asked_holders() } else { self.holders() };
+                self.bury_but(&holders, at, "dropped its legacy");
                 self.pass_by_chance(Moment::Settled, at);
             }
             NodeEvent::HandedOver { from, .. } => {
