@@ -3,8 +3,9 @@
 
 use precede_core::causality::context::Context;
 use precede_core::event::Event;
+use precede_core::input::Input;
 use precede_core::wire::message::Message;
-use precede_core::wire::request::{Action, ViewChange};
+use precede_core::wire::request::{Action, Outcome, ViewChange};
 
 use crate::changes::{DEADLINE, ask, asked, begin, change, changed};
 use crate::lab::{Lab, Lose, value};
@@ -187,6 +188,16 @@ fn is_view_for_2(from: usize, to: usize, body: &Message) -> bool {
     (from, to) == (1, 2) && matches!(body, Message::Views(_))
 }
 
+/// Node 0 is gone, and 1, which does not tell 2 of the lesser view, is all that 2 hears.
+fn leave_1_to_2(lab: &mut Lab) {
+    lab.run(200);
+    lab.crash(0);
+    lab.run(500);
+    lab.cut.clear();
+    cut_apart(lab, &[2], &[3, 4]);
+    lab.lose = Some(Box::new(is_view_for_2));
+}
+
 /// 8.3: a sync that names every key tells nothing of a view that its source has not heard of.
 #[test]
 fn who_has_not_heard_of_a_view_does_not_outdo_it() {
@@ -197,12 +208,7 @@ fn who_has_not_heard_of_a_view_does_not_outdo_it() {
     let former = [0, 1, 2].map(|at| lab.node(at).change_report().former.len());
     assert_eq!(former, [0, 1, 0], "1 alone has heard of the lesser view");
     put_all(&mut lab, 0, "z", 30);
-    lab.run(200);
-    lab.crash(0);
-    lab.run(500);
-    lab.cut.clear();
-    cut_apart(&mut lab, &[2], &[3, 4]);
-    lab.lose = Some(Box::new(is_view_for_2));
+    leave_1_to_2(&mut lab);
     lab.run(300);
     check_there(&mut lab, &[1], &written);
     lab.lose = None;
@@ -221,12 +227,7 @@ fn a_view_heard_of_during_a_sync_is_not_claimed_by_it() {
     cut_apart(&mut lab, &[2], &[0, 1, 3, 4]);
     lab.run(2000);
     put_all(&mut lab, 0, "z", 6000);
-    lab.run(200);
-    lab.crash(0);
-    lab.run(500);
-    lab.cut.clear();
-    cut_apart(&mut lab, &[2], &[3, 4]);
-    lab.lose = Some(Box::new(is_view_for_2));
+    leave_1_to_2(&mut lab);
     let has_begun = |lab: &Lab| {
         let mut sent = lab.sent.iter().rev().map(|(from, to, envelope)| (*from, *to, &envelope.body));
         sent.any(|sent| matches!(sent, (1, 2, Message::SyncChunk(chunk)) if chunk.legacy.is_none() && !chunk.held.is_empty()))
@@ -237,14 +238,14 @@ fn a_view_heard_of_during_a_sync_is_not_claimed_by_it() {
     lab.lose = None;
     let told =
         lab.sent.iter().rfind(|(from, to, envelope)| is_view_for_2(*from, *to, &envelope.body)).unwrap().2.clone();
-    lab.step(2, precede_core::input::Input::Message(Box::new(told)));
+    lab.step(2, Input::Message(Box::new(told)));
     assert_eq!(lab.node(2).change_report().former, [1]);
     let sample: Written = written.iter().step_by(30).cloned().collect();
     for _ in 0..30 {
         lab.run(50);
         for (key, context) in &sample {
             let reply = lab.get(2, key, context);
-            assert_ne!(reply.outcome, precede_core::wire::request::Outcome::Absent, "{key}");
+            assert_ne!(reply.outcome, Outcome::Absent, "{key}");
         }
     }
     lab.start(0);

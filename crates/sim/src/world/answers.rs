@@ -8,6 +8,7 @@ use precede_core::causality::hlc::Timestamp;
 use precede_core::config::ClusterConfig;
 use precede_core::id::ViewId;
 use precede_core::node::Node;
+use precede_core::replication::replica::Replica;
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply};
 
 use crate::mix::Mix;
@@ -108,11 +109,7 @@ impl World {
             return;
         }
         let named = &self.oracle.keys[key];
-        let table = self.machines[at]
-            .node
-            .as_ref()
-            .and_then(Node::replica)
-            .map(precede_core::replication::replica::Replica::table);
+        let table = self.machines[at].node.as_ref().and_then(Node::replica).map(Replica::table);
         let held = table.and_then(|table| Some((table, table.get(&named.name, named.hash)?)));
         let put = held.filter(|(_, entry)| !entry.is_tombstone()).map(|(table, entry)| table.version(&entry));
         if let Some(put) = put.and_then(|version| self.oracle.find(&version)) {

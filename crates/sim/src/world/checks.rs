@@ -244,8 +244,8 @@ impl World {
                 // Such a one cannot hand over, until its clock has passed its former life.
                 false if self.clock_lost || self.stale_start => (Ok(()), Ok(())),
                 false => {
-                    let what = (node.view().id, view.id, node.outstanding());
-                    (Err(format!("in view {:?} of {:?}, outstanding {:?}", what.0, what.1, what.2)), Ok(()))
+                    let (current, outstanding) = (node.view().id, node.outstanding());
+                    (Err(format!("in view {current:?} of {:?}, outstanding {outstanding:?}", view.id)), Ok(()))
                 }
             };
             self.judge(Rule::OneHome, one_home, || letter(at).to_string());
