@@ -136,7 +136,7 @@ pub struct Prepare {
     pub change: u64,
     /// The newest life of the receiver that the sender knows.
     pub known_life: Option<Timestamp>,
-    /// Whether a lease is asked for: a plan needs none, and holds nobody up.
+    /// Whether a lease is asked for: a plan needs none.
     pub lease: bool,
 }
 
