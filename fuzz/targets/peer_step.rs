@@ -19,7 +19,7 @@ use precede_core::placement::view::View;
 use precede_core::table::value::Value;
 use precede_core::time::{Instant, Now, WallTime};
 use precede_core::wire::codec;
-use precede_core::wire::message::{Envelope, Message, Status, SyncChunk, SyncPull};
+use precede_core::wire::message::{Envelope, Message, Past, Status, SyncChunk, SyncPull};
 use precede_core::wire::request::{Action, Request};
 
 static VIEW: LazyLock<View> = LazyLock::new(|| {
@@ -103,7 +103,7 @@ impl Pair {
 
 /// A peer that has nothing.
 fn chunk(pull: &SyncPull) -> SyncChunk {
-    SyncChunk { recovered: true, whole: true, ..SyncChunk::nothing(pull) }
+    SyncChunk { recovered: true, past: Past::Settled, ..SyncChunk::nothing(pull) }
 }
 
 /// Puts the message where the node expects it: in the pass that runs, from the origin of the sender.

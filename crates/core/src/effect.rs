@@ -29,7 +29,7 @@ pub enum Effect {
     Discard(Box<Replica>),
     /// From now on these nodes are spoken to, besides those that have spoken first: keep connections to them.
     Reach(Vec<Address>),
-    /// End this process: a later life of this address exists (design 15.1).
+    /// End this process: a later life of this address exists (design 15.1). Nothing comes after it.
     Stop,
 }
 

@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 35] = [
+const SEEDS: [(Mix, u64, u64); 37] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -73,6 +73,10 @@ const SEEDS: [(Mix, u64, u64); 35] = [
     (Mix::TotalLoss, 608_042, 24),
     // The judge still counted on a legacy of a view that was settled, when the only one who had got it had lost its memory.
     (Mix::ViewFaults, 1_110_983, 24),
+    // A node that heard of a later life of its address stopped, and in the same step answered a read that waited.
+    (Mix::Everything, 1_217_266, 24),
+    // What was deleted once everything older was settled came back with a view whose coordinator did not know that.
+    (Mix::ViewSplits, 1_801_041, 40),
 ];
 
 #[test]

@@ -224,6 +224,10 @@ impl Node {
             Input::Tick => {}
         }
         self.on_due(now, effects);
+        if self.stopped {
+            let end = effects.iter().position(|effect| matches!(effect, Effect::Stop)).expect("it says that it stops");
+            effects.truncate(end + 1);
+        }
     }
 
     /// Earliest time at which a tick has work to do.

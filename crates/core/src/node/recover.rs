@@ -10,7 +10,7 @@ use crate::replication::is_closed;
 use crate::replication::stream::Outgoing;
 use crate::replication::sync::{Kind, Pass};
 use crate::time::Now;
-use crate::wire::message::{HeldReport, Message, Status, SyncPull};
+use crate::wire::message::{HeldReport, Message, Past, Status, SyncPull};
 
 /// After so many unanswered pulls of one chunk a pass is given up.
 const PULLS_MAX: u32 = 5;
@@ -117,6 +117,7 @@ impl Node {
     fn become_recovered(&mut self, effects: &mut Effects) {
         let Some(replica) = &mut self.replica else { return };
         replica.recovered = true;
+        replica.has_lost = replica.shared.view.id.epoch > 0;
         self.progress = true;
         // That others have said how far the shard was may come late, or be overtaken by how far it is now; that this node
         // has lived is said before its life begins.
@@ -256,7 +257,7 @@ impl Node {
         let has_older = match pass.legacy {
             None => replica.recovered && self.views.is_settled() && pass.kind != Kind::Replacing,
             Some(id) => replica.held.get(&id).is_some_and(|held| {
-                held.view.shard_of_member(pass.source.node).is_some_and(|shard| held.has_older(shard))
+                held.view.shard_of_member(pass.source.node).is_some_and(|shard| held.has_older(shard, Past::Whole))
             }),
         };
         let held = if pass.kind == Kind::Replacing { Vec::new() } else { self.held_reports() };

@@ -138,9 +138,11 @@ impl Node {
         self.statements.retain(|_, statement| alive(statement));
         let shards: Vec<ShardId> = self.views.current().shards().iter().map(|shard| shard.id).collect();
         let said = |id: &ViewId| shards.iter().all(|shard| self.statements.contains_key(&(*id, *shard)));
-        // One with all later ones: whoever was a member of those may have got nothing of it yet, and would claim all that is older.
-        let settled: Vec<ViewId> = former.into_iter().rev().take_while(said).collect();
-        self.hear_settled(now, &settled, effects);
+        // All at once: who was a member of a later one may have got nothing yet of an older one, and would claim all that is older; and
+        // what a later one tells of an older one has to stand until nobody brings that any more.
+        if former.iter().all(said) {
+            self.hear_settled(now, &former, effects);
+        }
     }
 
     /// How far the last view change is, as this node knows it.

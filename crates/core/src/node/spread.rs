@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::causality::hlc::Timestamp;
 use crate::effect::{Effect, Effects};
 use crate::event::Event;
-use crate::id::{Address, NodeId, Origin, ViewId};
+use crate::id::{Address, Life, NodeId, Origin, ViewId};
 use crate::limits::{DEPARTED_MAX, FORMER_VIEWS_MAX};
 use crate::node::{Node, Peer, random};
 use crate::placement::view::View;
@@ -161,7 +161,10 @@ impl Node {
         }
         let written_off = view.wrote_off(self.me);
         let mut discarded = 0;
-        if let Some(replica) = self.replica.take() {
+        if let Some(mut replica) = self.replica.take() {
+            if self.life.is_some_and(|start| self.views.was_reached_before(&old.id, Life { node: self.me, start })) {
+                replica.lives.forget_closed();
+            }
             if is_former && !written_off && replica.origin.is_some() {
                 self.legacies.insert(old.id, replica);
             } else {

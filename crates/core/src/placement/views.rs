@@ -88,6 +88,13 @@ impl Views {
         }
     }
 
+    /// Whether a view after this one was made before a life began.
+    #[must_use]
+    pub fn was_reached_before(&self, id: &ViewId, life: Life) -> bool {
+        let later = self.former.values().chain([&self.current]).filter(|view| view.comes_after(id));
+        later.filter_map(|view| view.life(life.node)).any(|named| named < life.start)
+    }
+
     /// A member has handed over in this life.
     pub fn hear_late(&mut self, life: Life) {
         let known = self.current.life(life.node).max(self.late.get(&life.node).copied());

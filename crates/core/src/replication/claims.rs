@@ -21,13 +21,13 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// Whether the old owner reflects a write of the key. `older`: whether the write's view is judged by those of later ones.
+    /// Whether the old owner reflects a write of the key. `older`: what holds for the views before its own.
     #[must_use]
     pub fn covers(&self, version: &Version, older: bool) -> bool {
         let (view, origin) = (self.answer.view, &version.origin);
         match origin.view == view {
             true => self.answer.vector.covers(version) || is_closed(&self.closed, origin),
-            false => older && self.answer.whole && origin.view < view,
+            false => older && origin.view < view,
         }
     }
 }

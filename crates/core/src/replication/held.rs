@@ -11,7 +11,7 @@ use crate::placement::views::Views;
 use crate::planted::{self, Planted};
 use crate::replication::is_closed;
 use crate::replication::lives::covered;
-use crate::wire::message::{ClosedLives, HandedOver, HeldReport};
+use crate::wire::message::{ClosedLives, HandedOver, HeldReport, Past};
 
 /// Claims about the slots that a replica owns now and that belonged to shards of one former view.
 #[derive(Debug, Clone)]
@@ -95,15 +95,27 @@ impl Held {
         self.is_ancestor && (self.view.comes_after(id) || planted::is(Planted::SiblingOutdoes))
     }
 
+    /// Whether this view may have been made without what a life wrote: that began after its coordinator was answered.
+    #[must_use]
+    pub fn came_before(&self, life: Life) -> bool {
+        !self.view.wrote_off(life.node) && self.view.life(life.node).is_none_or(|named| named < life.start)
+    }
+
     /// Whether a replica of a former shard has handed over that reflected everything of the views before this one.
     #[must_use]
-    pub fn has_older(&self, shard: ShardId) -> bool {
-        self.is_older_in(self.done.iter().map(|(node, over)| (*node, *over)), shard)
+    pub fn has_older(&self, shard: ShardId, needed: Past) -> bool {
+        self.is_older_in(self.done.iter().map(|(node, over)| (*node, *over)), shard, needed)
     }
 
     /// Whether one of these hand-offs brought everything of a former shard that is older than this view.
-    pub fn is_older_in(&self, done: impl IntoIterator<Item = (NodeId, HandedOver)>, shard: ShardId) -> bool {
-        let brought = |(node, over): (NodeId, HandedOver)| over.whole && self.view.shard_of_member(node) == Some(shard);
+    pub fn is_older_in(
+        &self,
+        done: impl IntoIterator<Item = (NodeId, HandedOver)>,
+        shard: ShardId,
+        needed: Past,
+    ) -> bool {
+        let brought =
+            |(node, over): (NodeId, HandedOver)| over.past >= needed && self.view.shard_of_member(node) == Some(shard);
         self.is_ancestor && done.into_iter().any(brought)
     }
 
@@ -150,7 +162,7 @@ impl Held {
         for (node, over) in &theirs.done {
             let known = self.done.entry(*node).or_insert(*over);
             known.recovered |= over.recovered;
-            known.whole |= over.whole;
+            known.past = known.past.max(over.past);
         }
         if theirs.complete {
             self.synced.insert(peer, lives.to_vec());
@@ -175,7 +187,7 @@ impl Held {
             view: self.view.id,
             vector: self.vector.clone(),
             seen: self.seen.clone(),
-            older: self.older.iter().any(|shard| !self.has_older(*shard)),
+            older: self.older.iter().any(|shard| !self.has_older(*shard, Past::Whole)),
             closed: self.closed.values().copied().collect(),
             done: self.done.iter().map(|(node, over)| (*node, *over)).collect(),
             complete,

@@ -94,6 +94,11 @@ impl Lives {
         &self.closed
     }
 
+    /// Forgets what was closed: by lives that began when the view was over, among which there may be none that had the writes.
+    pub fn forget_closed(&mut self) {
+        self.closed.clear();
+    }
+
     /// Takes over what another replica knows to be closed; tells what is new. Only a recovered replica may: an
     /// unrecovered one does not hold what closed lives wrote.
     pub fn merge_closed(&mut self, closed: &[ClosedLives]) -> Vec<ClosedLives> {

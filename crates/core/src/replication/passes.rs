@@ -19,7 +19,7 @@ use crate::replication::stability::Stability;
 use crate::replication::sync::{Before, Kind};
 use crate::table::entry::Entry;
 use crate::table::{Bounds, Walk};
-use crate::wire::message::{Fetched, HandedOver, HeldReport, SyncChunk, SyncPull};
+use crate::wire::message::{Fetched, HandedOver, HeldReport, Past, SyncChunk, SyncPull};
 use crate::wire::sync_entry::{SyncEntry, SyncPayload};
 
 impl Replica {
@@ -62,7 +62,7 @@ impl Replica {
             legacy: pull.legacy,
             recovered: self.recovered,
             settled: views.settled().iter().copied().collect(),
-            whole: self.is_whole(),
+            past: self.past(),
             held,
             vector: self.applied.clone(),
             seen: self.seen.clone(),
@@ -127,8 +127,7 @@ impl Replica {
             let version = self.table().version(&entry);
             let of_shard = held.view.shard_of_hash(key_hash(entry.key())).id == shard;
             let is_new = version.origin.view == self.shared.view.id;
-            let older =
-                before.whole && held.stands_for(&version.origin.view) && !self.held.contains_key(&version.origin.view);
+            let older = self.past_needed(held, &version.origin).is_some_and(|needed| before.past >= needed);
             if of_shard && !is_new && theirs.cover(&version, older) && !named.contains(entry.key()) {
                 let same = |held: &Entry| self.table().version(held) == version;
                 dropped += u64::from(self.table().remove_if(entry.key(), key_hash(entry.key()), same));
@@ -173,7 +172,7 @@ impl Replica {
             vector: self.applied.clone(),
             closed: self.lives.closed().values().copied().collect(),
             recovered: self.recovered,
-            whole: self.is_whole(),
+            past: self.past(),
             covered: self.covered,
             horizon: self.horizon,
             floor: (floor.clone(), floor_at),
@@ -188,7 +187,9 @@ impl Replica {
             let version = self.table().version(&entry);
             let source_had = match kind {
                 Kind::Missing => false,
-                Kind::Full => theirs.cover(&version, self.source_had_older(before, &version, key_hash(entry.key()))),
+                Kind::Full => {
+                    theirs.cover(&version, false) || self.source_had_older(before, &version, key_hash(entry.key()))
+                }
                 Kind::Replacing => version.timestamp <= before.horizon,
             };
             if source_had && !named.contains(entry.key()) {
@@ -199,16 +200,22 @@ impl Replica {
         dropped
     }
 
-    /// Whether a peer, before a pass, reflected a write of a view that it had no claims about: as [`Replica::covers`].
+    /// Whether a peer, before a pass, reflected a write of a former view by what it had of later ones: as [`Replica::covers`].
     fn source_had_older(&self, before: &Before, version: &Version, key_hash: u64) -> bool {
-        let had_older = |held: &Held| {
+        let had_older = |held: &Held, needed| {
             let shard = held.view.shard_of_hash(key_hash).id;
             let theirs = before.held.iter().find(|theirs| theirs.view == held.view.id);
-            theirs.is_some_and(|theirs| held.is_older_in(theirs.done.iter().copied(), shard))
+            theirs.is_some_and(|theirs| held.is_older_in(theirs.done.iter().copied(), shard, needed))
         };
         // It may not have heard yet of a view that two coordinators at once have made.
         let is_told = self.held.contains_key(&version.origin.view);
-        before.recovered && !is_told && (before.held.is_empty() || self.has_older(&version.origin.view, had_older))
+        let is_claimed =
+            |view: &ViewId| *view == self.shared.view.id || before.held.iter().any(|held| held.view == *view);
+        match is_told {
+            false if is_claimed(&version.origin.view) => false,
+            false if before.held.is_empty() => before.recovered,
+            _ => before.recovered && self.has_older(&version.origin, had_older),
+        }
     }
 
     /// A pass is complete.
@@ -223,6 +230,7 @@ impl Replica {
         self.lives.on_synced(source, &before.lives);
         if kind == Kind::Full && before.recovered {
             self.recovered = true;
+            self.has_lost |= before.past == Past::Lost;
         }
         if self.recovered && before.recovered {
             self.merge_closed(&before.closed);
@@ -237,7 +245,7 @@ impl Replica {
     /// An old member has handed over all that it held of a former view.
     pub fn on_handed_over(&mut self, former: ViewId, source: Life, before: &Before) {
         if let Some(held) = self.held.get_mut(&former) {
-            let over = HandedOver { life: source.start, recovered: before.recovered, whole: before.whole };
+            let over = HandedOver { life: source.start, recovered: before.recovered, past: before.past };
             held.on_handed_over(source.node, over, &before.vector, &before.closed);
         }
     }

@@ -122,9 +122,8 @@ impl Replica {
 
     /// Whether an old owner reflects a write of the key that it was asked for.
     fn reflects(&self, answer: &Fetched, version: &Version) -> bool {
-        let older = &version.origin.view;
-        let stands = self.held.get(&answer.answer.view).is_some_and(|held| held.stands_for(older));
-        answer.covers(version, stands && !self.held.contains_key(older))
+        let needed = self.held.get(&answer.answer.view).and_then(|held| self.past_needed(held, &version.origin));
+        answer.covers(version, needed.is_some_and(|needed| answer.answer.past >= needed))
     }
 }
 

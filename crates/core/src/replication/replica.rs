@@ -27,7 +27,7 @@ use crate::replication::{Shared, Visible, belongs, is_closed};
 use crate::table::Table;
 use crate::table::entry::Entry;
 use crate::table::value::ValueRef;
-use crate::wire::message::{Ack, ClosedLives, Frame, HeldReport, Status, StreamWrite, WriteId};
+use crate::wire::message::{Ack, ClosedLives, Frame, HeldReport, Past, Status, StreamWrite, WriteId};
 
 /// Everything a replica holds. Knows nothing of peers, requests or time-outs.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub struct Replica {
     pub window: Window,
     /// Whether it holds all that its shard's recovered replicas held.
     pub recovered: bool,
+    /// Whether all replicas of the shard have lost their memory under this view, and with it what older ones had written.
+    pub has_lost: bool,
     /// Everything of the shard at or below it is here.
     pub covered: Timestamp,
     /// The greatest tombstone ever collected, here or at a source of a sync.
@@ -96,6 +98,7 @@ impl Replica {
             lives,
             window: Window::default(),
             recovered: false,
+            has_lost: false,
             covered: Timestamp::ZERO,
             horizon: Timestamp::ZERO,
             held: views.former().map(|former| (former.id, Held::new(former, views, shard))).collect(),
@@ -129,31 +132,48 @@ impl Replica {
             let covered = self.applied.covers(version) && !planted::is(Planted::LateCopyApplied);
             return covered || self.has_closed(&version.origin);
         }
+        let hash = key_hash(key);
+        let has_older = |held: &Held, needed| held.has_older(held.view.shard_of_hash(hash).id, needed);
         match self.held.get(&version.origin.view) {
-            Some(held) => held.covers(version),
+            Some(held) if held.covers(version) => true,
             None if self.held.is_empty() => self.recovered,
-            None => {
-                let hash = key_hash(key);
-                self.has_older(&version.origin.view, |held| held.has_older(held.view.shard_of_hash(hash).id))
-            }
+            Some(_) | None => self.has_older(&version.origin, has_older),
         }
     }
 
-    /// Whether everything of a view is here that is no former one: it has come with one of the former views that stand for it, as
-    /// `has_come` tells; or there are none, since the current view comes after it and all that was between has settled.
-    pub(super) fn has_older(&self, id: &ViewId, has_come: impl Fn(&Held) -> bool) -> bool {
-        let mut between = self.held.values().filter(|held| held.stands_for(id)).peekable();
+    /// Whether everything that an origin wrote is here, since it has come with one of the former views that stand for its own, as
+    /// `has_come` tells; or, where its own is no former one, there are none, since the current view comes after it and all that was
+    /// between has settled.
+    pub(super) fn has_older(&self, origin: &Origin, has_come: impl Fn(&Held, Past) -> bool) -> bool {
+        let is_former = self.held.contains_key(&origin.view);
+        let mut between =
+            self.held.values().filter_map(|held| Some((held, self.past_needed(held, origin)?))).peekable();
         match between.peek() {
-            Some(_) => between.any(has_come),
-            None => self.recovered && self.shared.view.comes_after(id),
+            Some(_) => between.any(|(held, needed)| has_come(held, needed)),
+            None => self.recovered && self.shared.view.comes_after(&origin.view) && !is_former,
         }
     }
 
-    /// Whether it reflects everything of the views before its own. One that the next view found on the way does not: as a legacy it
-    /// stands for its own view alone.
+    /// What a legacy of a former view must reflect of the views before that to stand for what an origin of those wrote; none if it
+    /// cannot. Where the origin's view is a former one too, that view's own legacies are asked as well: they may have what nobody else
+    /// had got, unless it was settled; and what lives wrote that began later.
+    pub(super) fn past_needed(&self, held: &Held, origin: &Origin) -> Option<Past> {
+        match self.held.contains_key(&origin.view) {
+            _ if !held.stands_for(&origin.view) => None,
+            true => (!held.came_before(origin.life())).then_some(Past::Settled),
+            false => Some(Past::Whole),
+        }
+    }
+
+    /// What it reflects of the views before its own. As a legacy, one that the next view found on the way stands for its own view alone.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.recovered && self.held.values().all(|held| held.complete)
+    pub fn past(&self) -> Past {
+        match self.recovered {
+            _ if self.has_lost => Past::Lost,
+            true if self.held.is_empty() => Past::Settled,
+            true if self.held.values().all(|held| held.complete) => Past::Whole,
+            _ => Past::Partial,
+        }
     }
 
     /// Takes note of the former views: those that are settled are forgotten, those that are new begin.

@@ -9,7 +9,7 @@ use crate::causality::hlc::Timestamp;
 use crate::causality::version_vector::VersionVector;
 use crate::id::{Life, NodeId, ViewId};
 use crate::time::Instant;
-use crate::wire::message::{ClosedLives, HeldReport, SyncChunk};
+use crate::wire::message::{ClosedLives, HeldReport, Past, SyncChunk};
 
 /// What a pass brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,8 +83,8 @@ pub struct Before {
     pub recovered: bool,
     /// What it had of former views.
     pub held: Vec<HeldReport>,
-    /// Whether it reflected everything of the views before its own.
-    pub whole: bool,
+    /// What it reflected of the views before its own.
+    pub past: Past,
 }
 
 impl Pass {
@@ -129,7 +129,7 @@ impl Pass {
             closed: chunk.closed.clone(),
             recovered: chunk.recovered,
             held: chunk.held.clone(),
-            whole: chunk.whole,
+            past: chunk.past,
         })
     }
 }

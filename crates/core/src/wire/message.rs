@@ -209,8 +209,22 @@ pub struct HandedOver {
     pub life: Timestamp,
     /// Whether what it held was recovered: only such a one shows what is absent.
     pub recovered: bool,
-    /// Whether it reflected everything of the views before its own.
-    pub whole: bool,
+    /// What it reflected of the views before its own.
+    pub past: Past,
+}
+
+/// What a replica reflects of the views before its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Past {
+    /// Nothing for sure: its shard has lost its memory under its view.
+    Lost,
+    /// Perhaps not everything.
+    Partial,
+    /// Everything that was handed over, by all who had to.
+    Whole,
+    /// Everything, and that was settled: what others still hold of those views tells it nothing, and what was deleted of it may have
+    /// been collected.
+    Settled,
 }
 
 /// One key, as an old owner holds it.
@@ -228,8 +242,8 @@ pub struct Fetched {
     pub closed: Vec<ClosedLives>,
     /// Whether it was recovered.
     pub recovered: bool,
-    /// Whether it reflected everything of the views before its own.
-    pub whole: bool,
+    /// What it reflected of the views before its own.
+    pub past: Past,
     /// It has everything at or below it.
     pub covered: Timestamp,
     /// The greatest tombstone it ever collected.
@@ -351,8 +365,8 @@ pub struct SyncChunk {
     pub recovered: bool,
     /// The views that the source knows to be settled; the target takes that first.
     pub settled: Vec<ViewId>,
-    /// Whether the source reflects everything of the views before its own.
-    pub whole: bool,
+    /// What the source reflects of the views before its own.
+    pub past: Past,
     /// What the source holds of former views now; the target keeps that of the first chunk.
     pub held: Vec<HeldReport>,
     /// The source's vector now; the target keeps that of the first chunk.
@@ -395,7 +409,7 @@ impl SyncChunk {
             legacy: pull.legacy,
             recovered: false,
             settled: Vec::new(),
-            whole: false,
+            past: Past::Partial,
             held: Vec::new(),
             vector: VersionVector::default(),
             seen: VersionVector::default(),
@@ -421,7 +435,7 @@ impl Fetched {
             vector: VersionVector::default(),
             closed: Vec::new(),
             recovered: false,
-            whole: false,
+            past: Past::Partial,
             covered: Timestamp::ZERO,
             horizon: Timestamp::ZERO,
             floor: (Context::default(), Timestamp::ZERO),

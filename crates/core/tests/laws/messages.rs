@@ -10,7 +10,7 @@ use precede_core::table::origins::OriginRef;
 use precede_core::table::value::Value;
 use precede_core::time::WallTime;
 use precede_core::wire::message::{
-    Ack, ClosedLives, Envelope, Fetched, FormerReport, Forward, Frame, HandedOver, HeldReport, Message, Prepare,
+    Ack, ClosedLives, Envelope, Fetched, FormerReport, Forward, Frame, HandedOver, HeldReport, Message, Past, Prepare,
     Prepared, Statement, Status, StreamWrite, SyncChunk, SyncPull, ViewNews, WriteId,
 };
 use precede_core::wire::request::{
@@ -127,9 +127,13 @@ fn prepared() -> impl Strategy<Value = Prepared> {
     )
 }
 
+fn past() -> impl Strategy<Value = Past> {
+    prop_oneof![Just(Past::Lost), Just(Past::Partial), Just(Past::Whole), Just(Past::Settled)]
+}
+
 fn held() -> impl Strategy<Value = Vec<HeldReport>> {
-    let over = (any_timestamp(), any::<bool>(), any::<bool>());
-    let over = over.prop_map(|(life, recovered, whole)| HandedOver { life, recovered, whole });
+    let over = (any_timestamp(), any::<bool>(), past());
+    let over = over.prop_map(|(life, recovered, past)| HandedOver { life, recovered, past });
     let done = vec((any_node(), over), 0..3);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let one = (any_view_id(), any_vector(), any_vector(), closed(), done, flags).prop_map(
@@ -170,15 +174,15 @@ fn sync_entry() -> impl Strategy<Value = SyncEntry> {
 fn fetched() -> impl Strategy<Value = Fetched> {
     let names = (any_number(), any_view_id(), of(sync_entry()));
     let times = (any_timestamp(), any_timestamp(), (any_context(), any_timestamp()));
-    (names, any_vector(), closed(), any::<(bool, bool)>(), times).prop_map(
-        |((id, view, entry), vector, closed, (recovered, whole), (covered, horizon, floor))| Fetched {
+    (names, any_vector(), closed(), (any::<bool>(), past()), times).prop_map(
+        |((id, view, entry), vector, closed, (recovered, past), (covered, horizon, floor))| Fetched {
             id,
             view,
             entry,
             vector,
             closed,
             recovered,
-            whole,
+            past,
             covered,
             horizon,
             floor,
@@ -297,10 +301,10 @@ fn chunk() -> impl Strategy<Value = SyncChunk> {
     let place = (any_number(), any_number(), of(any_number()), any::<bool>());
     let vectors = (any_vector(), any_vector(), lives(), closed(), any_timestamp());
     let covered = (vec((any_node(), any_timestamp()), 0..3), vec((any_view_id(), any_timestamp()), 0..3));
-    let former = (of(any_view_id()), vec(any_view_id(), 0..3), any::<bool>(), held());
+    let former = (of(any_view_id()), vec(any_view_id(), 0..3), past(), held());
     (place, former, vectors, covered, (any_context(), any_timestamp()), vec(sync_entry(), 0..4)).prop_map(
         |(place, former, (vector, seen, lives, closed, horizon), (covered, former_words), floor, entries)| {
-            let ((pass, from, next, recovered), (legacy, settled, whole, held)) = (place, former);
+            let ((pass, from, next, recovered), (legacy, settled, past, held)) = (place, former);
             SyncChunk {
                 pass,
                 from,
@@ -308,7 +312,7 @@ fn chunk() -> impl Strategy<Value = SyncChunk> {
                 legacy,
                 recovered,
                 settled,
-                whole,
+                past,
                 held,
                 vector,
                 seen,

@@ -1,7 +1,14 @@
 //! Executions in which a node is about to end: what it still has to give.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use precede_core::causality::context::Context;
-use precede_core::wire::message::Message;
+use precede_core::causality::hlc::Timestamp;
+use precede_core::event::Event;
+use precede_core::input::Input;
+use precede_core::wire::message::{Envelope, Message};
+use precede_core::wire::request::Action;
 
 use crate::changes::{DEADLINE, begin, changed};
 use crate::lab::Lab;
@@ -50,4 +57,25 @@ fn a_view_that_never_came_does_not_keep_a_node() {
     assert!(!lab.node(0).drained(lab.now()));
     lab.run(2000);
     assert!(lab.node(0).drained(lab.now()));
+}
+
+/// 15.1: who hears of a later life of its address ends, and says nothing more: also where an answer was due in the same step.
+#[test]
+fn who_is_superseded_answers_nobody_any_more() {
+    for is_superseded in [false, true] {
+        let mut lab = Lab::new(2, 2);
+        lab.cut(0, 1);
+        let written = lab.put(1, "k", "v", &Context::default());
+        let life = lab.node(0).report(lab.now()).life.expect("it has met its shard").start;
+        let get = Action::Get { key: Bytes::from_static(b"k") };
+        let id = lab.submit(0, get, &written.context, Duration::from_secs(1));
+        lab.now_ms += 2000;
+        let (_, _, any) = lab.sent.iter().rfind(|(from, _, _)| *from == 1).expect("it has sent something").clone();
+        let by = Timestamp(life.0 + 1);
+        let word = Envelope { body: Message::Superseded { by }, ..any };
+        lab.step(0, if is_superseded { Input::Message(Box::new(word)) } else { Input::Tick });
+        assert_eq!(lab.replies.contains_key(&id), !is_superseded, "it was due");
+        assert_eq!(lab.happened(|event| matches!(event, Event::Superseded(_))), is_superseded);
+        assert_eq!(lab.nodes[0].is_none(), is_superseded);
+    }
 }

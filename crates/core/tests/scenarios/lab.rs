@@ -139,6 +139,7 @@ impl Lab {
         node.step(now, input, &mut effects);
         node.check_invariants();
         for effect in effects {
+            assert!(self.nodes[at].is_some(), "who stops does nothing more: {effect:?}");
             match effect {
                 Effect::Send { to, envelope } => {
                     if let Some(to) = self.index(to) {

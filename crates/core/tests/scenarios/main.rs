@@ -12,6 +12,7 @@ mod lab;
 mod lives_and_views;
 mod names;
 mod script;
+mod settled_before;
 mod siblings;
 mod strangers;
 mod views;

@@ -346,15 +346,15 @@ fn a_chain_of_forced_changes_has_an_end() {
 }
 
 /// Whether a message hands something over, from this node to another.
-fn is_given_by(sender: usize) -> Lose {
+pub(crate) fn is_given_by(sender: usize) -> Lose {
     let is_given = |body: &Message| matches!(body, Message::SyncChunk(chunk) if chunk.legacy.is_some());
     Box::new(move |from, to, body| from == sender && to != sender && is_given(body))
 }
 
-/// 11.4, 11.6: a view is settled with all later ones: the members of those may have got nothing of it, and those of a further view
-/// would take their word.
+/// 11.4, 11.6: an older view is not settled before a later one: the members of that may have got nothing of it, and those of a further
+/// view would take their word.
 #[test]
-fn a_view_is_settled_with_all_later_ones() {
+fn an_older_view_is_not_settled_before_a_later_one() {
     let mut lab = Lab::with_spares(1, 1, 3);
     let contents = fill(&mut lab, &[0], 20);
     lab.run(500);
