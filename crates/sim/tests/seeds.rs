@@ -6,7 +6,7 @@ use precede_sim::runner::run;
 use precede_sim::trace::Trace;
 
 /// Mix, seed, simulated seconds.
-const SEEDS: [(Mix, u64, u64); 37] = [
+const SEEDS: [(Mix, u64, u64); 38] = [
     // A late answer to the first try said that the write was made once while a second try was under way.
     (Mix::Loss, 3068, 24),
     (Mix::Loss, 3077, 34),
@@ -77,6 +77,8 @@ const SEEDS: [(Mix, u64, u64); 37] = [
     (Mix::Everything, 1_217_266, 24),
     // What was deleted once everything older was settled came back with a view whose coordinator did not know that.
     (Mix::ViewSplits, 1_801_041, 40),
+    // The judge: a shard that has lost its memory recovers when a member is back that nobody can call back.
+    (Mix::Everything, 3_001_038, 24),
 ];
 
 #[test]

@@ -240,7 +240,10 @@ impl World {
         if let Some(node) = &machine.node {
             let is_settled = node.view().id == view.id && node.is_settled();
             let (one_home, empty) = match is_settled {
-                true => (one_home::node(&self.oracle, &view, machine.id, &node.tables()), empty_window::node(&report)),
+                true => {
+                    let empty = if self.waits_for_strays(at) { Ok(()) } else { empty_window::node(&report) };
+                    (one_home::node(&self.oracle, &view, machine.id, &node.tables()), empty)
+                }
                 // Such a one cannot hand over, until its clock has passed its former life.
                 false if self.clock_lost || self.stale_start => (Ok(()), Ok(())),
                 false => {

@@ -7,8 +7,7 @@
 use bytes::Bytes;
 use precede_core::causality::context::Context;
 use precede_core::config::Config;
-use precede_core::id::Address;
-use precede_core::id::RequestId;
+use precede_core::id::{Address, NodeId, RequestId};
 use precede_core::input::Input;
 use precede_core::node::Node;
 use precede_core::placement::view::View;
@@ -100,14 +99,18 @@ impl World {
         self.is_stray(at) && (view.id.epoch == 0 || view.shard_of_member(self.machines[at].id).is_none())
     }
 
-    /// Whether a node waits for strays alone whom nobody can call back: everybody who knew a view that a coordinator has made is gone.
+    /// Whether a node waits for strays alone whom nobody can call back: everybody who knew a view that a coordinator has made is gone. To
+    /// meet its shard, or, where that has lost its memory, to recover.
     pub(super) fn waits_for_strays(&self, at: usize) -> bool {
         let machine = &self.machines[at];
         let Some(node) = &machine.node else { return false };
         let report = node.report(machine.clock.read(self.now));
-        let is_lost = |node| self.index.get(node).is_some_and(|at| self.is_stray(*at));
-        let for_strays = !report.waiting_for.is_empty() && report.waiting_for.iter().all(is_lost);
-        !report.met && for_strays && self.insiders().all(|node| node.view().id.epoch == 0)
+        let is_lost = |node: &NodeId| self.index.get(node).is_some_and(|at| self.is_stray(*at));
+        let for_strays = match report.met {
+            false => !report.waiting_for.is_empty() && report.waiting_for.iter().all(is_lost),
+            true => node.shard().is_some_and(|shard| node.view().members_of(shard).iter().any(is_lost)),
+        };
+        !report.recovered && for_strays && self.insiders().all(|node| node.view().id.epoch == 0)
     }
 
     /// The processes that are in the cluster.
