@@ -44,6 +44,26 @@ fn get_prints_json_values_as_they_were_written() {
 }
 
 #[test]
+fn bench_asks_as_it_is_told() {
+    let cluster = Cluster::start(2, 2);
+    let nodes = [cluster.address(0), cluster.address(1)];
+    let bench = |arguments: &[&str]| -> Value {
+        let load = ["bench", "--json", "--seconds", "1", "--connections", "4", "--keys", "50", "--node"];
+        let output = precede().args(load).arg(nodes.join(",")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let closed = bench(&["--mix", "mixed:50", "--pipeline", "8", "--distribution", "zipf:0.99"]);
+    assert_eq!((&closed["errors"], &closed["not_found"]), (&json!(0), &json!(0)), "{closed}");
+    assert_eq!((&closed["nodes"], &closed["rate"]), (&json!(nodes), &Value::Null));
+    let open = bench(&["--loaded", "--rate", "100", "--contexts", "off"]);
+    assert_eq!((&open["errors"], &open["not_found"], &open["rate"]), (&json!(0), &json!(0), &json!(100)), "{open}");
+    // So many are due before the time is over, and no more are sent though the nodes could answer them.
+    let requests = open["requests"].as_u64().unwrap();
+    assert!((1..=100).contains(&requests), "{open}");
+}
+
+#[test]
 fn get_prints_bytes_in_json_as_a_text_or_in_base64() {
     let cluster = Cluster::single(&[]);
     let node = cluster.address(0);

@@ -9,12 +9,19 @@ use clap::{Args, ValueEnum};
 /// Options of `precede bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// The node to load, host:port
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub(crate) node: String,
-    /// How many connections, each with one request under way
+    /// The nodes to load, host:port; the connections take turns
+    #[arg(long = "node", value_name = "ADDR", value_delimiter = ',', default_value = "127.0.0.1:8080")]
+    pub(crate) nodes: Vec<String>,
+    /// How many connections
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub(crate) connections: u32,
+    /// How many requests a connection sends before it waits for their answers
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) pipeline: u32,
+    /// How many requests a second are sent over all connections, whether the nodes keep up or not; latencies count from when a request
+    /// was due [default: as many as are answered]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(crate) rate: Option<u64>,
     /// For how long
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) seconds: u64,
@@ -24,6 +31,9 @@ pub(crate) struct BenchArgs {
     /// Over how many keys
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(crate) keys: u64,
+    /// Which keys are asked for how often: uniform, or zipf:<exponent>
+    #[arg(long, default_value = "uniform")]
+    pub(crate) distribution: Distribution,
     /// How many characters a value has
     #[arg(long, value_name = "B", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     pub(crate) value_bytes: u32,
@@ -38,6 +48,14 @@ pub(crate) struct BenchArgs {
     pub(crate) json: bool,
 }
 
+impl BenchArgs {
+    /// The node of a connection.
+    pub(crate) fn node_of(&self, connection: u64) -> &str {
+        let count = self.nodes.len().max(1) as u64;
+        usize::try_from(connection % count).ok().and_then(|at| self.nodes.get(at)).map_or("", String::as_str)
+    }
+}
+
 /// Options of `precede bare`.
 #[derive(Debug, Args)]
 pub(crate) struct BareArgs {
@@ -50,6 +68,38 @@ pub(crate) struct BareArgs {
     /// How many the body of a response to a PUT has [default: as many]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(14..=16_777_216))]
     pub(crate) put_body_bytes: Option<u32>,
+}
+
+/// How often each key is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Distribution {
+    /// All alike.
+    Uniform,
+    /// The n-th most asked for in proportion to n to the power of minus this exponent.
+    Zipf(f64),
+}
+
+impl FromStr for Distribution {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let exponent = |text: &str| text.parse().ok().filter(|exponent| (0.0..=10.0).contains(exponent));
+        match text.split_once(':') {
+            None if text == "uniform" => Some(Self::Uniform),
+            Some(("zipf", text)) => exponent(text).map(Self::Zipf),
+            _ => None,
+        }
+        .ok_or_else(|| "give uniform, or zipf:<exponent from 0 to 10>, for example zipf:0.99".to_owned())
+    }
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uniform => f.write_str("uniform"),
+            Self::Zipf(exponent) => write!(f, "zipf:{exponent}"),
+        }
+    }
 }
 
 /// On or off.
@@ -112,6 +162,16 @@ impl fmt::Display for Mix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn distributions_are_parsed() {
+        for text in ["uniform", "zipf:0", "zipf:0.99", "zipf:10"] {
+            assert_eq!(text.parse::<Distribution>().unwrap().to_string(), text);
+        }
+        for text in ["", "zipf", "zipf:", "zipf:-1", "zipf:11", "zipf:nan", "uniform:1"] {
+            assert!(text.parse::<Distribution>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn mixes_are_parsed_and_picked_from() {

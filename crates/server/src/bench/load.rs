@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, Zipf};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::bench::args::{BenchArgs, Mix, Operation, Switch};
+use crate::bench::args::{BenchArgs, Distribution, Mix, Operation, Switch};
 use crate::bench::progress;
 use crate::bench::tally::{Tally, is_expected};
 use crate::bench::wire::Connection;
@@ -22,9 +25,38 @@ const ERROR_PAUSE: Duration = Duration::from_millis(20);
 struct Worker {
     connection: Connection,
     mix: Mix,
-    keys: u64,
-    random: u64,
+    keys: Keys,
+    random: ChaCha8Rng,
+    /// How many requests are under way at once.
+    pipeline: u32,
+    /// When its first requests are due, counted from the start, and how long after them the next; none for when the last are answered.
+    schedule: Option<(Duration, Duration)>,
     done: Arc<AtomicU64>,
+}
+
+/// Which keys there are, and how one is drawn.
+#[derive(Clone, Copy)]
+struct Keys {
+    count: u64,
+    zipf: Option<Zipf<f64>>,
+}
+
+impl Keys {
+    fn of(args: &BenchArgs) -> Self {
+        let zipf = match args.distribution {
+            Distribution::Uniform => None,
+            Distribution::Zipf(exponent) => Zipf::new(args.keys as f64, exponent).ok(),
+        };
+        Self { count: args.keys, zipf }
+    }
+
+    fn draw(&self, random: &mut ChaCha8Rng) -> u64 {
+        match &self.zipf {
+            None => random.random_range(0..self.count),
+            // The most asked for is key 0.
+            Some(zipf) => (zipf.sample(random) as u64).clamp(1, self.count) - 1,
+        }
+    }
 }
 
 /// Loads a node and counts.
@@ -35,8 +67,9 @@ pub(crate) async fn run(args: &BenchArgs) -> anyhow::Result<Tally> {
     let done = Arc::new(AtomicU64::new(0));
     let workers = prepare(args, &done).await?;
     done.store(0, Ordering::Relaxed);
-    let deadline = Instant::now() + Duration::from_secs(args.seconds);
-    let mut running: JoinSet<Tally> = workers.into_iter().map(|worker| worker.run(deadline)).collect();
+    let start = Instant::now();
+    let deadline = start + Duration::from_secs(args.seconds);
+    let mut running: JoinSet<Tally> = workers.into_iter().map(|worker| worker.run(start, deadline)).collect();
     let progress = tokio::spawn(progress::show(Arc::clone(&done), args.seconds));
     let mut all = Tally::new();
     while let Some(tally) = running.join_next().await {
@@ -54,7 +87,7 @@ async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<
     let mut preparing: JoinSet<anyhow::Result<Worker>> = JoinSet::new();
     for index in 0..connections {
         let mut worker = Worker::new(args, index, Arc::clone(done));
-        let (node, loaded) = (args.node.clone(), args.loaded);
+        let (node, loaded) = (args.node_of(index).to_owned(), args.loaded);
         preparing.spawn(async move {
             worker.connection.connect().await.with_context(|| format!("cannot connect to {node}"))?;
             if worker.mix.reads() && !loaded {
@@ -73,11 +106,18 @@ async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<
 impl Worker {
     fn new(args: &BenchArgs, index: u64, done: Arc<AtomicU64>) -> Self {
         let value_bytes = usize::try_from(args.value_bytes).unwrap_or(usize::MAX);
+        let schedule = args.rate.map(|rate| {
+            let each = Duration::from_secs_f64(f64::from(args.connections) * f64::from(args.pipeline) / rate as f64);
+            (each.mul_f64(index as f64 / f64::from(args.connections)), each)
+        });
         Self {
-            connection: Connection::new(&args.node, value_bytes, args.contexts == Switch::On),
+            connection: Connection::new(args.node_of(index), value_bytes, args.contexts == Switch::On),
             mix: args.mix,
-            keys: args.keys,
-            random: index << 48,
+            keys: Keys::of(args),
+            // The same in every run.
+            random: ChaCha8Rng::seed_from_u64(index),
+            pipeline: args.pipeline,
+            schedule,
             done,
         }
     }
@@ -85,10 +125,11 @@ impl Worker {
     /// Writes the keys from `first` on in steps.
     async fn load(&mut self, first: u64, step: u64) -> anyhow::Result<()> {
         let mut key = first;
-        while key < self.keys {
-            let reply = self.connection.exchange(Operation::Put, key).await?;
-            if !is_expected(Operation::Put, reply.status) {
-                bail!("status {} to a PUT", reply.status);
+        while key < self.keys.count {
+            let mut status = 0;
+            self.connection.exchange(&[(Operation::Put, key)], |_, reply| status = reply.status).await?;
+            if !is_expected(Operation::Put, status) {
+                bail!("status {status} to a PUT");
             }
             key += step;
         }
@@ -96,44 +137,74 @@ impl Worker {
     }
 
     /// Asks until the deadline.
-    async fn run(mut self, deadline: Instant) -> Tally {
+    async fn run(mut self, start: Instant, deadline: Instant) -> Tally {
         let mut tally = Tally::new();
-        if timeout_at(deadline + GRACE, self.ask(deadline, &mut tally)).await.is_err() {
+        if timeout_at(deadline + GRACE, self.ask(start, deadline, &mut tally)).await.is_err() {
             tally.add_error(format_args!("no answer for {} s", GRACE.as_secs()));
         }
         tally
     }
 
-    async fn ask(&mut self, deadline: Instant, tally: &mut Tally) {
-        let mut start = Instant::now();
-        while start < deadline {
-            let random = self.next_random();
-            let operation = self.mix.pick(u32::try_from(random >> 40).unwrap_or_default());
-            let result = self.connection.exchange(operation, random % self.keys).await;
-            let end = Instant::now();
-            match result {
-                // What ends after the time is over is not counted: the rate is that of the time.
-                Ok(reply) if end <= deadline => {
-                    tally.add_reply(operation, reply, end - start);
-                    self.done.fetch_add(1, Ordering::Relaxed);
-                    start = end;
-                }
-                Ok(_) => return,
-                Err(error) => {
-                    tally.add_error(error);
-                    sleep(ERROR_PAUSE).await;
-                    start = Instant::now();
-                }
+    async fn ask(&mut self, start: Instant, deadline: Instant, tally: &mut Tally) {
+        let mut requests = Vec::new();
+        let mut due = start + self.schedule.map_or(Duration::ZERO, |(first, _)| first);
+        while due < deadline {
+            requests.clear();
+            for _ in 0..self.pipeline {
+                requests.push((self.mix.pick(self.random.random()), self.keys.draw(&mut self.random)));
             }
+            // Its own timer's delay is not the node's.
+            let from = if Instant::now() < due {
+                sleep_until(due).await;
+                Instant::now()
+            } else {
+                due
+            };
+            let done = &self.done;
+            let exchange = self.connection.exchange(&requests, |operation, reply| {
+                let end = Instant::now();
+                // What ends after the time is over is not counted: the rate is that of the time.
+                if end <= deadline {
+                    tally.add_reply(operation, reply, end - from);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            if let Err(error) = exchange.await {
+                tally.add_error(error);
+                sleep(ERROR_PAUSE).await;
+            }
+            due = self.schedule.map_or_else(Instant::now, |(_, each)| due + each);
         }
     }
+}
 
-    /// A random number: `SplitMix64`, the same in every run.
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(zipf: Option<f64>) -> Vec<usize> {
+        let keys = Keys { count: 10, zipf: zipf.map(|exponent| Zipf::new(10.0, exponent).unwrap()) };
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut counts = vec![0; 10];
+        for _ in 0..100_000 {
+            counts[usize::try_from(keys.draw(&mut random)).unwrap()] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn keys_are_drawn_as_often_as_they_should_be() {
+        for exponent in [0.0, 0.99, 2.0] {
+            let weights: Vec<f64> = (1..=10).map(|rank| f64::from(rank).powf(-exponent)).collect();
+            let sum: f64 = weights.iter().sum();
+            for (count, weight) in drawn(Some(exponent)).into_iter().zip(weights) {
+                let expected = 100_000.0 * weight / sum;
+                assert!(
+                    (count as f64 - expected).abs() < 5.0 * expected.sqrt() + 1.0,
+                    "{exponent}: {count} for {expected}"
+                );
+            }
+        }
+        assert!(drawn(None).iter().all(|count| (9_500..10_500).contains(count)));
     }
 }

@@ -1,7 +1,9 @@
 //! `precede bench`: what a running node sustains, measured from outside over HTTP/1.1.
 //!
-//! The loop is closed: every connection has one request under way and sends the next when the answer is there. Latencies
-//! are therefore those of a saturated node, and not those that clients with a rate of their own would see.
+//! Without a rate the loop is closed: every connection sends the next requests when the answers to the last are there. Latencies
+//! are then those of a saturated node, and not those that clients with a rate of their own would see. With a rate, requests are due
+//! at fixed times, and latencies count from those: a node that stops for a second is seen to by all who would have asked in it
+//! ("coordinated omission", Tene, "How NOT to Measure Latency").
 //!
 //! | module | responsibility |
 //! |---|---|

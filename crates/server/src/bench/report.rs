@@ -11,11 +11,15 @@ use crate::bench::tally::Tally;
 /// The figures, and what they were measured with.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    node: String,
+    nodes: Vec<String>,
     mix: String,
     connections: u32,
+    pipeline: u32,
+    /// Requests per second that were to be sent; none for as many as were answered.
+    rate: Option<u64>,
     seconds: u64,
     keys: u64,
+    distribution: String,
     value_bytes: u32,
     contexts: bool,
     /// Requests that were answered as they should be.
@@ -26,6 +30,8 @@ pub(crate) struct Report {
     not_found: u64,
     /// The mean size of a response's body.
     body_bytes: u64,
+    /// The size of a response's context as a header, which 99 of a hundred do not exceed.
+    token_bytes_p99: u64,
     reads: Option<Latencies>,
     writes: Option<Latencies>,
 }
@@ -44,11 +50,14 @@ impl Report {
     pub(crate) fn new(args: &BenchArgs, tally: &Tally) -> Self {
         let requests = tally.reads.len() + tally.writes.len();
         Self {
-            node: args.node.clone(),
+            nodes: args.nodes.clone(),
             mix: args.mix.to_string(),
             connections: args.connections,
+            pipeline: args.pipeline,
+            rate: args.rate,
             seconds: args.seconds,
             keys: args.keys,
+            distribution: args.distribution.to_string(),
             value_bytes: args.value_bytes,
             contexts: args.contexts == Switch::On,
             requests,
@@ -57,6 +66,7 @@ impl Report {
             first_error: tally.first_error.clone(),
             not_found: tally.not_found,
             body_bytes: tally.body_bytes.checked_div(requests).unwrap_or_default(),
+            token_bytes_p99: tally.token_bytes.value_at_quantile(0.99),
             reads: Latencies::of(&tally.reads),
             writes: Latencies::of(&tally.writes),
         }
@@ -70,20 +80,25 @@ impl Report {
     /// For people.
     pub(crate) fn text(&self) -> String {
         let contexts = if self.contexts { "carried" } else { "not carried" };
+        let rate = self.rate.map_or("as many as are answered".to_owned(), |rate| format!("{rate}/s wanted"));
         let mut text = format!(
-            "{} on {}: {} connections, {} s, {} keys, values of {} bytes, contexts {contexts}\n\
-             {:.0} requests/s ({} requests, {} errors, {} not found)\n\
+            "{} on {}: {} connections, {} requests under way on each, {rate}, {} s\n\
+             {} keys, {}, values of {} bytes, contexts {contexts}\n\
+             {:.0} requests/s ({} requests, {} errors, {} not found), contexts of {} bytes at p99\n\
              latency (ms) {:>10} {:>10} {:>10} {:>10}",
             self.mix,
-            self.node,
+            self.nodes.join(", "),
             self.connections,
+            self.pipeline,
             self.seconds,
             self.keys,
+            self.distribution,
             self.value_bytes,
             self.requests_per_second,
             self.requests,
             self.errors,
             self.not_found,
+            self.token_bytes_p99,
             "p50",
             "p99",
             "p99.9",

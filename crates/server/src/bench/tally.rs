@@ -25,12 +25,22 @@ pub(crate) struct Tally {
     pub(crate) not_found: u64,
     /// Bytes of the bodies of all responses.
     pub(crate) body_bytes: u64,
+    /// Sizes of the contexts of all responses, in bytes.
+    pub(crate) token_bytes: Histogram<u64>,
 }
 
 impl Tally {
     /// Nothing counted yet.
     pub(crate) fn new() -> Self {
-        Self { reads: histogram(), writes: histogram(), errors: 0, first_error: None, not_found: 0, body_bytes: 0 }
+        Self {
+            reads: histogram(),
+            writes: histogram(),
+            errors: 0,
+            first_error: None,
+            not_found: 0,
+            body_bytes: 0,
+            token_bytes: histogram(),
+        }
     }
 
     /// Counts a response.
@@ -46,6 +56,7 @@ impl Tally {
         histogram.saturating_record(nanoseconds(latency));
         self.not_found += u64::from(reply.status == 404);
         self.body_bytes += reply.body_bytes as u64;
+        self.token_bytes.saturating_record(reply.token_bytes as u64);
     }
 
     /// Counts an error.
@@ -58,6 +69,7 @@ impl Tally {
     pub(crate) fn merge(&mut self, other: Self) {
         // All histograms have the same bounds, so that one can always be added to another.
         let _ = self.reads.add(&other.reads).and_then(|()| self.writes.add(&other.writes));
+        let _ = self.token_bytes.add(&other.token_bytes);
         self.errors += other.errors;
         self.not_found += other.not_found;
         self.body_bytes += other.body_bytes;
@@ -95,7 +107,7 @@ mod tests {
     #[test]
     fn only_expected_statuses_count_as_requests() {
         let (mut all, mut one) = (Tally::new(), Tally::new());
-        let reply = |status| Reply { status, body_bytes: 10 };
+        let reply = |status| Reply { status, body_bytes: 10, token_bytes: 5 };
         for status in [200, 404, 503] {
             one.add_reply(Operation::Get, reply(status), Duration::from_millis(1));
         }
@@ -105,6 +117,7 @@ mod tests {
         all.merge(one);
         assert_eq!((all.reads.len(), all.writes.len()), (2, 2));
         assert_eq!((all.errors, all.not_found, all.body_bytes), (2, 1, 40));
+        assert_eq!(all.token_bytes.value_at_quantile(0.99), 5);
         assert_eq!(all.first_error.as_deref(), Some("status 503 to a GET"));
     }
 }

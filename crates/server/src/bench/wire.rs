@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -32,6 +32,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// How many bytes its body has.
     pub(crate) body_bytes: usize,
+    /// How many its context has, as a header.
+    pub(crate) token_bytes: usize,
 }
 
 /// The head of a response, as far as it matters.
@@ -66,29 +68,47 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a request and reads the response. After an error the connection is made anew.
-    pub(crate) async fn exchange(&mut self, operation: Operation, key: u64) -> io::Result<Reply> {
+    /// Sends requests at once and reads the responses, one after the other. After an error the connection is made anew.
+    pub(crate) async fn exchange(
+        &mut self,
+        requests: &[(Operation, u64)],
+        mut on_reply: impl FnMut(Operation, Reply),
+    ) -> io::Result<()> {
         if self.stream.is_none() {
             self.connect().await?;
         }
         let mut stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
-        self.write(operation, key)?;
+        self.output.clear();
+        self.input.clear();
+        for (operation, key) in requests {
+            self.write(*operation, *key)?;
+        }
         stream.write_all(&self.output).await?;
-        let (reply, closes) = self.read(&mut stream).await?;
-        if !closes {
+        let mut ends = false;
+        for (operation, _) in requests {
+            if ends {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the node ended the connection"));
+            }
+            let (reply, closes) = self.read(&mut stream).await?;
+            on_reply(*operation, reply);
+            ends = closes;
+        }
+        if !self.input.is_empty() {
+            return Err(invalid("more bytes than the responses have"));
+        }
+        if !ends {
             self.stream = Some(stream);
         }
-        Ok(reply)
+        Ok(())
     }
 
     fn write(&mut self, operation: Operation, key: u64) -> io::Result<()> {
         let (output, node) = (&mut self.output, &self.node);
-        output.clear();
         let method = match operation {
             Operation::Get => "GET",
             Operation::Put => "PUT",
         };
-        write!(output, "{method} /kv-store/keys/key-{key:08} HTTP/1.1\r\nhost: {node}\r\n")?;
+        write!(output, "{method} /kv-store/keys/key-{key:012} HTTP/1.1\r\nhost: {node}\r\n")?;
         if !self.token.is_empty() {
             output.extend_from_slice(b"causal-context: ");
             output.extend_from_slice(&self.token);
@@ -107,14 +127,14 @@ impl Connection {
 
     /// Reads a response, and whether the connection ends with it.
     async fn read(&mut self, stream: &mut TcpStream) -> io::Result<(Reply, bool)> {
-        self.input.clear();
         let (reply, bytes, closes) = loop {
             if let Some(head) = Head::parse(&self.input)? {
                 if self.carries_context && !head.token.is_empty() {
                     self.token.clear();
                     self.token.extend_from_slice(head.token);
                 }
-                let reply = Reply { status: head.status, body_bytes: head.body_bytes };
+                let (body_bytes, token_bytes) = (head.body_bytes, head.token.len());
+                let reply = Reply { status: head.status, body_bytes, token_bytes };
                 break (reply, head.bytes + head.body_bytes, head.closes);
             }
             if self.input.len() > HEAD_BYTES_MAX {
@@ -125,9 +145,7 @@ impl Connection {
         while self.input.len() < bytes {
             read_more(stream, &mut self.input).await?;
         }
-        if self.input.len() > bytes {
-            return Err(invalid("more bytes than the response has"));
-        }
+        self.input.advance(bytes);
         Ok((reply, closes))
     }
 }
@@ -214,8 +232,9 @@ mod tests {
     fn requests_carry_the_token_and_the_value() {
         let mut connection = Connection::new("n:1", 2, true);
         connection.write(Operation::Get, 7).unwrap();
-        assert_eq!(connection.output, b"GET /kv-store/keys/key-00000007 HTTP/1.1\r\nhost: n:1\r\n\r\n");
+        assert_eq!(connection.output, b"GET /kv-store/keys/key-000000000007 HTTP/1.1\r\nhost: n:1\r\n\r\n");
         connection.token = b"t".to_vec();
+        connection.output.clear();
         connection.write(Operation::Put, 7).unwrap();
         let text = String::from_utf8(connection.output).unwrap();
         assert!(

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# P4. What it costs to ask a node that does not hold the key: a cluster of one member and one node outside the view, which passes
+# every request on. Processor time is that of both nodes; latencies are those of one connection.
+#
+# Usage: bench/proxied.sh    ROUNDS and SECONDS_EACH may be set in the environment.
+source "$(dirname "$0")/lib.sh"
+
+rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-5} port=${PORT:-9400}
+
+build
+member=127.0.0.1:$port outside=127.0.0.1:$((port + 1))
+start member "$precede" serve --address "$member" --port "$port" --view "$member" --repl-factor 1
+start outside "$precede" serve --address "$outside" --port $((port + 1)) --view "$member" --repl-factor 1
+
+# round NAME MIX CONNECTIONS
+round() {
+    local before report
+    before=$(ticks "${servers[@]}")
+    report=$(load "$1" --mix "$2" --seconds "$seconds" --connections "$3" --loaded)
+    micros $(($(ticks "${servers[@]}") - before)) "$(field requests <<<"$report")" >>"$work/$1.$2.$3.cpu"
+    field p50 <<<"$report" >>"$work/$1.$2.$3.p50"
+}
+
+load member --mix get --seconds 1 >/dev/null
+echo "$rounds rounds of $seconds s each, at 1 and at 32 connections, 10000 keys, values of 32 bytes"
+machine
+for _ in $(seq "$rounds"); do
+    for mix in get put; do
+        for connections in 1 32; do
+            for name in member outside; do round "$name" "$mix" "$connections"; done
+        done
+    done
+done
+for mix in get put; do
+    for name in member outside; do
+        printf '%-4s %-7s %6.1f µs of processor time per request at 32 connections, p50 %.3f ms at one\n' "$mix" "$name" \
+            "$(median <"$work/$name.$mix.32.cpu")" "$(median <"$work/$name.$mix.1.p50")"
+    done
+    echo "$mix ratio of processor time, passed on/local $(ratio "$(median <"$work/outside.$mix.32.cpu")" "$(median <"$work/member.$mix.32.cpu")")"
+    awk -v a="$(median <"$work/outside.$mix.1.p50")" -v b="$(median <"$work/member.$mix.1.p50")" -v mix="$mix" \
+        'BEGIN { printf "%s latency added at the median: %.3f ms\n", mix, a - b }'
+done
