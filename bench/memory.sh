@@ -21,8 +21,8 @@ redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no >"$
 servers[redis]=$!
 for _ in $(seq 100); do redis-cli -p "$redis_port" ping >/dev/null 2>&1 && break; sleep 0.1; done
 redis_empty=$(resident "${servers[redis]}")
-awk -v n="$keys" 'BEGIN { for (at = 0; at < n; at++) printf "SET key-%012d %s\r\n", at, "\"vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\"" }' |
-    sed 's/"//g' | redis-cli -p "$redis_port" --pipe >/dev/null
+awk -v n="$keys" 'BEGIN { for (at = 0; at < n; at++) printf "SET key-%012d vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\n", at }' |
+    redis-cli -p "$redis_port" --pipe >/dev/null
 redis_full=$(resident "${servers[redis]}")
 echo "redis-server: $((redis_empty >> 20)) MiB empty, $((redis_full >> 20)) MiB full, $(each "$redis_empty" "$redis_full") bytes per key"
 echo "ratio of what is resident, precede/redis-server $(ratio "$full" "$redis_full")"

@@ -68,8 +68,10 @@ impl World {
         let known = self.machines.iter().filter_map(|machine| machine.node.as_ref()).map(Node::stable);
         self.stable_reached = known.fold(self.stable_reached, Timestamp::max);
         self.judge(Rule::Sound, stable::issued(reply.context.stable, self.stable_reached), about);
-        let at_rest = !self.clock_lost && !(0..self.machines.len()).any(|at| self.waits_for_strays(at));
-        if pending.purpose == (Purpose::Probe { last: true }) && at_rest {
+        if pending.purpose == (Purpose::Probe { last: true })
+            && !self.clock_lost
+            && !(0..self.machines.len()).any(|at| self.waits_for_strays(at))
+        {
             self.judge(Rule::EmptyWindow, empty_window::context(&reply.context), about);
         }
         let mut past = pending.past.clone();
