@@ -12,7 +12,7 @@ use precede_core::placement::view::View;
 use precede_core::wire::request::ViewChange;
 
 use crate::cli::{SETTINGS, Said, Told};
-use crate::http::{Merger, Object, body, params, view_change};
+use crate::http::{Memo, Merger, Object, body, params, view_change};
 use crate::settings::Settings;
 
 /// A body's `value` and `causal-context`, as their texts.
@@ -28,7 +28,8 @@ pub fn body(body: &[u8]) -> Result<(Option<&str>, Option<&str>), String> {
 /// # Errors
 /// The text of the answer.
 pub fn context(json: &str, cluster: u64) -> Result<Context, String> {
-    let mut merger = Merger::new(cluster, cluster);
+    let memo = Memo::default();
+    let mut merger = Merger::new(cluster, cluster, &memo);
     merger.add_json(json).map_err(|failure| failure.error)?;
     Ok(merger.context)
 }
@@ -36,7 +37,7 @@ pub fn context(json: &str, cluster: u64) -> Result<Context, String> {
 /// A response's body with nothing but a context.
 #[must_use]
 pub fn body_with(context: &Context, cluster: u64) -> Bytes {
-    Object::new(0).context(&token::encode(context, cluster)).finish()
+    Object::new(0).context(token::encode(context, cluster)).finish()
 }
 
 /// Whether the parameters of a query are good.

@@ -17,7 +17,7 @@ pub(crate) struct Activity {
     start: Instant,
     /// Requests being answered.
     busy: AtomicUsize,
-    /// Milliseconds from the start to the last byte read or written, or the last response.
+    /// Milliseconds from the start to the last byte read or written.
     progress: AtomicU64,
     /// Milliseconds from the start to the first byte of the head that is arriving, plus 1; 0 if none is.
     head: AtomicU64,
@@ -131,7 +131,7 @@ impl Activity {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.progress.store(self.0.now(), Ordering::Relaxed);
+        // The response is written next, which counts as progress.
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use crate::http::App;
 use crate::http::activity::{Activity, Verdict};
 use crate::http::fixed::TOO_SLOW;
+use crate::http::memo::Memo;
 use crate::http::service;
 use crate::http::socket::Watched;
 
@@ -62,10 +63,10 @@ pub(crate) async fn serve(
     let surplus = surplus || draining;
     let activity = Arc::new(Activity::new());
     // One count of references for each connection: one for all would go from processor to processor with every request.
-    let shared = Arc::new((Arc::clone(&app), Arc::clone(&activity)));
+    let shared = Arc::new((Arc::clone(&app), Arc::clone(&activity), Memo::default()));
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(service::answer(&shared.0, &shared.1, surplus, request).await) }
+        async move { Ok::<_, Infallible>(service::answer(&shared.0, &shared.1, &shared.2, surplus, request).await) }
     });
     let (socket, cork) = Watched::new(socket, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));

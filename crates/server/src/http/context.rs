@@ -11,10 +11,11 @@ use precede_core::wire::request::Refusal;
 use serde::Deserialize;
 
 use crate::http::errors::{Failure, from_refusal};
+use crate::http::memo::Memo;
 use crate::http::reply::CAUSAL_CONTEXT;
 
 /// Contexts being merged.
-pub(crate) struct Merger {
+pub(crate) struct Merger<'a> {
     /// The union so far.
     pub(crate) context: Context,
     /// The fingerprint of the cluster that the node knows itself to be of.
@@ -22,6 +23,7 @@ pub(crate) struct Merger {
     /// The name that the node began with: until it heard of its cluster it issued contexts under that.
     first: u64,
     count: usize,
+    memo: &'a Memo,
     /// The view of a context that is damaged, or of another cluster than the node knows itself to be of.
     pub(crate) elsewhere: Option<ViewId>,
 }
@@ -39,15 +41,19 @@ struct One<'a> {
     token: Option<Cow<'a, str>>,
 }
 
-impl Merger {
-    /// Nothing merged yet.
-    pub(crate) fn new(cluster: u64, first: u64) -> Self {
-        Self { context: Context::default(), cluster, first, count: 0, elsewhere: None }
+impl<'a> Merger<'a> {
+    /// Nothing merged yet. `memo`: what the connection was given last.
+    pub(crate) fn new(cluster: u64, first: u64, memo: &'a Memo) -> Self {
+        Self { context: Context::default(), cluster, first, count: 0, memo, elsewhere: None }
     }
 
     /// Merges the headers: each may hold several tokens, separated by commas.
     pub(crate) fn add_headers(&mut self, headers: &HeaderMap) -> Result<(), Failure> {
         for header in headers.get_all(CAUSAL_CONTEXT) {
+            if let Some(context) = self.memo.recall(header.as_bytes(), self.cluster) {
+                self.add(context)?;
+                continue;
+            }
             let text = header.to_str().map_err(|_| malformed("the header is not visible ASCII"))?;
             for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
                 self.add_token(token)?;
@@ -82,11 +88,18 @@ impl Merger {
     }
 
     fn add_token(&mut self, token: &str) -> Result<(), Failure> {
+        let context = match self.memo.recall(token.as_bytes(), self.cluster) {
+            Some(context) => context,
+            None => token::decode(token, self.cluster).map_err(|error| self.objection(token, &error))?,
+        };
+        self.add(context)
+    }
+
+    fn add(&mut self, context: Context) -> Result<(), Failure> {
         self.count += 1;
         if self.count > CONTEXTS_PER_REQUEST_MAX {
             return Err(malformed(&format!("more than {CONTEXTS_PER_REQUEST_MAX} contexts in one request")));
         }
-        let context = token::decode(token, self.cluster).map_err(|error| self.objection(token, &error))?;
         if self.count == 1 {
             self.context = context;
             return Ok(());
@@ -101,7 +114,7 @@ impl Merger {
     }
 }
 
-impl Merger {
+impl Merger<'_> {
     /// What is wrong with a token that does not decode. What the node issued under a first view of its own, and gave up when it
     /// heard of its cluster, is known by the name of then.
     fn objection(&mut self, token: &str, error: &TokenError) -> Failure {
@@ -136,7 +149,8 @@ mod tests {
     use precede_core::causality::hlc::Timestamp;
 
     fn merged(json: &str) -> Result<Context, String> {
-        let mut merger = Merger::new(7, 7);
+        let memo = Memo::default();
+        let mut merger = Merger::new(7, 7, &memo);
         merger.add_json(json).map_err(|failure| failure.error)?;
         Ok(merger.context)
     }
@@ -163,7 +177,8 @@ mod tests {
         let view = ViewId { epoch: 3, activation: Timestamp(9), coordinator: precede_core::id::NodeId(1) };
         let context = Context { view: Some(view), stable: Timestamp(5), ..Context::default() };
         let status = |cluster| {
-            let mut merger = Merger::new(7, 6);
+            let memo = Memo::default();
+            let mut merger = Merger::new(7, 6, &memo);
             let json = format!(r#"{{"token":"{}"}}"#, token::encode(&context, cluster));
             let failure = merger.add_json(&json).err().map(|failure| failure.status.as_u16());
             (failure, merger.elsewhere)

@@ -32,6 +32,15 @@ impl Object {
         field
     }
 
+    /// A text of this program's own, in which nothing has to be escaped.
+    pub(crate) fn constant(self, name: &str, text: &'static str) -> Self {
+        debug_assert!(text.bytes().all(|byte| byte != b'"' && byte != b'\\' && byte >= b' '), "{text}");
+        let mut field = self.raw(name, b"\"");
+        field.0.extend_from_slice(text.as_bytes());
+        field.0.push(b'"');
+        field
+    }
+
     /// True or false.
     pub(crate) fn boolean(self, name: &str, value: bool) -> Self {
         self.raw(name, if value { b"true" } else { b"false" })
@@ -50,12 +59,13 @@ impl Object {
     }
 
     /// The causal context: `{}` if empty, else its token.
-    pub(crate) fn context(self, token: &str) -> Self {
+    pub(crate) fn context(self, token: impl AsRef<[u8]>) -> Self {
+        let token = token.as_ref();
         if token.is_empty() {
             return self.raw("causal-context", b"{}");
         }
         let mut field = self.raw("causal-context", b"{\"token\":\"");
-        field.0.extend_from_slice(token.as_bytes());
+        field.0.extend_from_slice(token);
         field.0.extend_from_slice(b"\"}");
         field
     }

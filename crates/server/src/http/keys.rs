@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use precede_core::causality::context::Context;
 use precede_core::causality::token;
@@ -16,6 +16,7 @@ use crate::driver::Answer;
 use crate::http::App;
 use crate::http::errors::{self, Failure};
 use crate::http::json::Object;
+use crate::http::memo::Memo;
 use crate::http::params::{self, Params};
 use crate::http::prepare::{Prepared, prepare};
 use crate::http::raw;
@@ -25,13 +26,13 @@ use crate::http::reply::{self, Response, Served};
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Answers a request for a key; `encoded` is the key as it stands in the path.
-pub(crate) async fn answer(app: &App, head: &Parts, encoded: &str, body: Incoming) -> Response {
+pub(crate) async fn answer(app: &App, memo: &Memo, head: &Parts, encoded: &str, body: Incoming) -> Response {
     let params = params::parse(head.uri.query());
     let says_raw = params.as_ref().is_ok_and(|params| params.raw);
     let (is_get, is_put) = (head.method == Method::GET, head.method == Method::PUT);
     let wants_raw = is_get && (says_raw || raw::is_raw_get(&head.headers));
     let raw_put = is_put && (says_raw || raw::is_raw_put(&head.headers));
-    let mut prepared = match prepare(app, head, body, raw_put).await {
+    let mut prepared = match prepare(app, memo, head, body, raw_put).await {
         Ok(prepared) => prepared,
         Err(response) => return response,
     };
@@ -44,7 +45,7 @@ pub(crate) async fn answer(app: &App, head: &Parts, encoded: &str, body: Incomin
             let served =
                 Served { by: app.driver.me, version: hit.version, acks: None, lost: false, repeat_unconfirmed: false };
             let value = hit.entry.as_ref().and_then(|entry| entry.value());
-            return found(app, head, value, &hit.context, &served, wants_raw);
+            return found(app, memo, head, value, hit.context, &served, wants_raw);
         }
         Action::Get { key: key.into_owned().into() }
     } else if is_put {
@@ -57,7 +58,10 @@ pub(crate) async fn answer(app: &App, head: &Parts, encoded: &str, body: Incomin
     };
     let is_write = action.is_write();
     match ask(app, action, prepared.context.clone(), params).await {
-        Some(reply) => respond(app, head, &reply, wants_raw),
+        Some(mut reply) => {
+            let context = std::mem::take(&mut reply.context);
+            respond(app, memo, head, &reply, context, wants_raw)
+        }
         None if is_write => {
             let failure =
                 Failure::new(StatusCode::GATEWAY_TIMEOUT, "outcome unknown: this node did not answer in time");
@@ -113,7 +117,7 @@ pub(crate) async fn ask(app: &App, action: Action, context: Context, params: Par
 }
 
 /// The response to what the node says.
-fn respond(app: &App, head: &Parts, reply: &Reply, wants_raw: bool) -> Response {
+fn respond(app: &App, memo: &Memo, head: &Parts, reply: &Reply, context: Context, wants_raw: bool) -> Response {
     let is_write = head.method != Method::GET;
     let served = Served {
         by: reply.served_by,
@@ -123,26 +127,29 @@ fn respond(app: &App, head: &Parts, reply: &Reply, wants_raw: bool) -> Response 
         repeat_unconfirmed: reply.repeat_unconfirmed,
     };
     let (status, object) = match &reply.outcome {
-        Outcome::Found(value) => return found(app, head, Some(value.as_ref()), &reply.context, &served, wants_raw),
-        Outcome::Absent => return found(app, head, None, &reply.context, &served, wants_raw),
+        Outcome::Found(value) => return found(app, memo, head, Some(value.as_ref()), context, &served, wants_raw),
+        Outcome::Absent => return found(app, memo, head, None, context, &served, wants_raw),
         Outcome::Written { replaced, concern_met } => {
             let (status, message) = match replaced {
                 true => (StatusCode::OK, "Updated successfully"),
                 false => (StatusCode::CREATED, "Added successfully"),
             };
-            (accepted(status, *concern_met), Object::new(256).text("message", message).boolean("replaced", *replaced))
+            (
+                accepted(status, *concern_met),
+                Object::new(256).constant("message", message).boolean("replaced", *replaced),
+            )
         }
         Outcome::Deleted { concern_met } => {
-            let object = Object::new(256).text("message", "Deleted successfully").boolean("doesExist", true);
+            let object = Object::new(256).constant("message", "Deleted successfully").boolean("doesExist", true);
             (accepted(StatusCode::OK, *concern_met), object)
         }
         Outcome::Counted(_) | Outcome::Changed(_) => {
             let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "that is no answer for a key");
-            return failure.respond(&head.method, &token::encode(&reply.context, app.driver.fingerprint()));
+            return failure.respond(&head.method, &token::encode(&context, app.driver.fingerprint()));
         }
         Outcome::Refused(refusal) => {
             let failure = errors::from_refusal(refusal);
-            let token = token::encode(&reply.context, app.driver.fingerprint());
+            let token = token::encode(&context, app.driver.fingerprint());
             let mut response = match served.by == app.driver.me {
                 true => failure.respond(&head.method, &token),
                 false => failure.respond_from(&head.method, &token, &reply::address(app, served.by)),
@@ -151,7 +158,7 @@ fn respond(app: &App, head: &Parts, reply: &Reply, wants_raw: bool) -> Response 
             return response;
         }
     };
-    finish(app, status, object, &reply.context, &served)
+    finish(app, memo, status, object, context, &served)
 }
 
 /// A write that stands, on fewer replicas than asked for, is only accepted.
@@ -162,39 +169,41 @@ fn accepted(status: StatusCode, concern_met: bool) -> StatusCode {
 /// The response to a GET that was served, and to a DELETE of a key that does not exist.
 fn found(
     app: &App,
+    memo: &Memo,
     head: &Parts,
     value: Option<ValueRef<'_>>,
-    context: &Context,
+    context: Context,
     served: &Served,
     wants_raw: bool,
 ) -> Response {
     let Some(value) = value else {
         let object = Object::new(256)
             .boolean("doesExist", false)
-            .text("error", "Key does not exist")
+            .constant("error", "Key does not exist")
             .text("message", &format!("Error in {}", head.method));
         let served = Served { acks: None, ..*served };
-        return finish(app, StatusCode::NOT_FOUND, object, context, &served);
+        return finish(app, memo, StatusCode::NOT_FOUND, object, context, &served);
     };
     if wants_raw {
-        let token = token::encode(context, app.driver.fingerprint());
+        let token = memo.encode(context, app.driver.fingerprint());
         let bytes = Bytes::copy_from_slice(value.bytes);
-        let mut response = reply::with_type(StatusCode::OK, bytes, raw::type_of(&value), &token);
+        let mut response = reply::with_type(StatusCode::OK, bytes, raw::type_of(&value), token);
         reply::add_served(app, &mut response, served);
         return response;
     }
     let object =
-        Object::new(256 + value.bytes.len()).boolean("doesExist", true).text("message", "Retrieved successfully");
-    finish(app, StatusCode::OK, raw::write(object, &value), context, served)
+        Object::new(256 + value.bytes.len()).boolean("doesExist", true).constant("message", "Retrieved successfully");
+    finish(app, memo, StatusCode::OK, raw::write(object, &value), context, served)
 }
 
-fn finish(app: &App, status: StatusCode, object: Object, context: &Context, served: &Served) -> Response {
-    let token = token::encode(context, app.driver.fingerprint());
+fn finish(app: &App, memo: &Memo, status: StatusCode, object: Object, context: Context, served: &Served) -> Response {
+    let token = memo.encode(context, app.driver.fingerprint());
     let mut object = object.context(&token);
     if served.by != app.driver.me {
         object = object.text("address", &reply::address(app, served.by));
     }
-    let mut response = reply::json(status, object.finish(), &token);
+    let content_type = HeaderValue::from_static(reply::JSON);
+    let mut response = reply::with_type(status, object.finish(), content_type, token);
     reply::add_served(app, &mut response, served);
     response
 }

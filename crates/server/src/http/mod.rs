@@ -12,6 +12,7 @@ mod fixed;
 mod health;
 mod json;
 mod keys;
+mod memo;
 pub(crate) mod params;
 mod prepare;
 mod raw;
@@ -23,6 +24,7 @@ pub(crate) mod view_change;
 
 pub(crate) use crate::http::context::Merger;
 pub(crate) use crate::http::json::Object;
+pub(crate) use crate::http::memo::Memo;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -66,7 +66,7 @@ fn switch(text: &str) -> Result<bool, Failure> {
 
 /// Decodes and judges a key. A `+` is a plus, a `/` may be encoded or not.
 pub(crate) fn key(text: &str, bytes_max: usize) -> Result<Cow<'_, [u8]>, Failure> {
-    let key: Cow<'_, [u8]> = percent_decode_str(text).into();
+    let key = if text.contains('%') { percent_decode_str(text).into() } else { Cow::Borrowed(text.as_bytes()) };
     if key.is_empty() {
         return Err(Failure::bad("Key is missing"));
     }

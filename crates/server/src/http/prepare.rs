@@ -11,6 +11,7 @@ use crate::http::App;
 use crate::http::body::{self, Held};
 use crate::http::context::Merger;
 use crate::http::errors::Failure;
+use crate::http::memo::Memo;
 use crate::http::reply::Response;
 
 /// A request, read and parsed as far as all routes do it.
@@ -32,17 +33,18 @@ impl Prepared<'_> {
     }
 }
 
-/// Prepares a request. `raw`: the body is a value, not a JSON object.
+/// Prepares a request. `memo`: what the connection was given last. `raw`: the body is a value, not a JSON object.
 ///
 /// # Errors
 /// The response, if the body cannot be read.
 pub(crate) async fn prepare<'a>(
     app: &'a App,
+    memo: &Memo,
     head: &Parts,
     body: Incoming,
     raw: bool,
 ) -> Result<Prepared<'a>, Response> {
-    let mut merger = merger(app);
+    let mut merger = merger(app, memo);
     let mut wrong = merger.add_headers(&head.headers).err();
     let limits = &app.limits;
     let body = match body::read(&app.budget, body, head.version, limits.body_bytes, limits.body_timeout).await {
@@ -73,13 +75,14 @@ pub(crate) async fn prepare<'a>(
     Ok(Prepared { context: merger.context, body, value, wrong })
 }
 
-fn merger(app: &App) -> Merger {
-    Merger::new(app.driver.fingerprint(), app.driver.cluster.fingerprint())
+fn merger<'a>(app: &App, memo: &'a Memo) -> Merger<'a> {
+    Merger::new(app.driver.fingerprint(), app.driver.cluster.fingerprint(), memo)
 }
 
 /// The token of the headers' context alone, for routes that look at nothing else; empty if it is malformed.
 pub(crate) fn header_token(app: &App, head: &Parts) -> String {
-    let mut merger = merger(app);
+    let memo = Memo::default();
+    let mut merger = merger(app, &memo);
     match merger.add_headers(&head.headers) {
         Ok(()) => token::encode(&merger.context, app.driver.fingerprint()),
         Err(_) => String::new(),
@@ -89,7 +92,7 @@ pub(crate) fn header_token(app: &App, head: &Parts) -> String {
 /// The token of the contexts of headers and body, for answers that need nothing else of the body. Where that cannot be read, the
 /// headers' alone.
 pub(crate) async fn whole_token(app: &App, head: &Parts, body: Incoming) -> String {
-    match prepare(app, head, body, false).await {
+    match prepare(app, &Memo::default(), head, body, false).await {
         Ok(prepared) => token::encode(&prepared.context, app.driver.fingerprint()),
         Err(_) => header_token(app, head),
     }

@@ -53,17 +53,17 @@ pub(crate) fn empty(status: StatusCode) -> Response {
 
 /// A response with a body of JSON.
 pub(crate) fn json(status: StatusCode, body: Bytes, token: &str) -> Response {
-    with_type(status, body, HeaderValue::from_static(JSON), token)
+    with_type(status, body, HeaderValue::from_static(JSON), visible(token))
 }
 
 /// A response with a body of any type.
-pub(crate) fn with_type(status: StatusCode, body: Bytes, content_type: HeaderValue, token: &str) -> Response {
+pub(crate) fn with_type(status: StatusCode, body: Bytes, content_type: HeaderValue, token: HeaderValue) -> Response {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(CAUSAL_CONTEXT, visible(token));
+    headers.insert(CAUSAL_CONTEXT, token);
     response
 }
 
@@ -110,8 +110,7 @@ fn version_value(version: &Version) -> HeaderValue {
 /// All hexadecimal digits of a number, zeros in front included.
 fn write_hex(text: &mut [u8], mut number: u64) {
     for digit in text.iter_mut().rev() {
-        let nibble = (number & 0xf) as u8;
-        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
         number >>= 4;
     }
 }

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use crate::http::App;
 use crate::http::activity::Activity;
 use crate::http::errors::{Failure, unknown_path, wrong_method};
+use crate::http::memo::Memo;
 use crate::http::prepare::{header_token, whole_token};
 use crate::http::reply::{self, Response};
 use crate::http::{health, keys, shards, view_change};
@@ -52,8 +53,14 @@ impl Drop for Pass<'_> {
 }
 
 /// Answers a request. `surplus`: the connection is beyond the limit, or began while this node is ending, and only nodes and
-/// probes are served on it.
-pub(crate) async fn answer(app: &App, activity: &Activity, surplus: bool, request: Request<Incoming>) -> Response {
+/// probes are served on it. `memo`: what the connection was given last.
+pub(crate) async fn answer(
+    app: &App,
+    activity: &Activity,
+    memo: &Memo,
+    surplus: bool,
+    request: Request<Incoming>,
+) -> Response {
     let _busy = activity.begin_request(request.version() == Version::HTTP_2);
     if request.uri().path() == peer::PATH {
         return upgrade(app, request);
@@ -75,18 +82,18 @@ pub(crate) async fn answer(app: &App, activity: &Activity, surplus: bool, reques
         };
         return Failure::unavailable(reason).closing().respond(&head.method, &header_token(app, &head));
     }
-    let response = route(app, &head, body).await;
+    let response = route(app, memo, &head, body).await;
     if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {
         activity.on_raw();
     }
     response
 }
 
-async fn route(app: &App, head: &Parts, body: Incoming) -> Response {
+async fn route(app: &App, memo: &Memo, head: &Parts, body: Incoming) -> Response {
     let path = head.uri.path();
     if let Some(key) = key_of(path) {
         return match head.method {
-            Method::GET | Method::PUT | Method::DELETE => keys::answer(app, head, key, body).await,
+            Method::GET | Method::PUT | Method::DELETE => keys::answer(app, memo, head, key, body).await,
             _ => wrong_method(&head.method, "GET, PUT, DELETE", &whole_token(app, head, body).await),
         };
     }

@@ -11,6 +11,7 @@ use crate::http::App;
 use crate::http::errors::{self, Failure};
 use crate::http::json::Object;
 use crate::http::keys::ask;
+use crate::http::memo::Memo;
 use crate::http::params;
 use crate::http::prepare::{Prepared, prepare};
 use crate::http::reply::{self, Response};
@@ -28,7 +29,7 @@ pub(crate) enum Route<'a> {
 
 /// Answers one of the routes.
 pub(crate) async fn answer(app: &App, head: &Parts, route: Route<'_>, body: Incoming) -> Response {
-    let mut prepared = match prepare(app, head, body, false).await {
+    let mut prepared = match prepare(app, &Memo::default(), head, body, false).await {
         Ok(prepared) => prepared,
         Err(response) => return response,
     };

@@ -17,6 +17,7 @@ use crate::driver::Answer;
 use crate::http::App;
 use crate::http::errors::{self, Failure};
 use crate::http::json::Object;
+use crate::http::memo::Memo;
 use crate::http::prepare::{Prepared, prepare};
 use crate::http::reply::{self, Response};
 use crate::settings::port_of;
@@ -41,7 +42,7 @@ struct Body {
 
 /// Answers PUT and GET.
 pub(crate) async fn answer(app: &App, head: &Parts, body: Incoming) -> Response {
-    let mut prepared = match prepare(app, head, body, false).await {
+    let mut prepared = match prepare(app, &Memo::default(), head, body, false).await {
         Ok(prepared) => prepared,
         Err(response) => return response,
     };
