@@ -19,7 +19,8 @@ use crate::EXIT_USAGE;
 use crate::cli::Said;
 use crate::driver::Driver;
 use crate::http::App;
-use crate::http::accept::{self, Open};
+use crate::http::accept;
+use crate::http::workers::Workers;
 use crate::settings::{HttpLimits, Settings, SettingsError};
 use crate::{logging, peer};
 
@@ -57,8 +58,12 @@ pub(crate) async fn command(said: &Said, exit_with_stdin: bool) -> ExitCode {
         }
     };
     match run(listener, config, http, shutdown).await {
-        End::Asked => ExitCode::SUCCESS,
-        End::Superseded => ExitCode::from(EXIT_SUPERSEDED),
+        Ok(End::Asked) => ExitCode::SUCCESS,
+        Ok(End::Superseded) => ExitCode::from(EXIT_SUPERSEDED),
+        Err(error) => {
+            eprintln!("error: the threads for connections cannot start: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -78,19 +83,23 @@ async fn bind(said: &Said) -> anyhow::Result<(TcpListener, Config, HttpLimits)> 
 }
 
 /// Runs a node on a listener until `shutdown` completes, then lets it end in order.
+///
+/// # Errors
+/// The system has no thread to give for connections.
 pub(crate) async fn run(
     listener: TcpListener,
     config: Config,
     http: HttpLimits,
     shutdown: impl Future<Output = ()>,
-) -> End {
+) -> std::io::Result<End> {
+    let workers = Arc::new(Workers::start()?);
     let (address, shards) = (config.address.clone(), config.bootstrap.shards().len());
     let driver = Arc::new(Driver::new(config));
-    let (app, open) = (Arc::new(App::new(Arc::clone(&driver), http)), Arc::new(Open::default()));
+    let app = Arc::new(App::new(Arc::clone(&driver), http));
     let (drain, draining) = watch::channel(false);
     tokio::spawn(Arc::clone(&driver).run_timer());
     peer::start(&driver);
-    let accepting = tokio::spawn(accept::run(listener, Arc::clone(&app), Arc::clone(&open), draining));
+    let accepting = tokio::spawn(accept::run(listener, Arc::clone(&app), Arc::clone(&workers), draining));
     tracing::info!(%address, shard = driver.shard().map(|shard| shard.0), shards, "serving");
     // Whoever started this process reads the address here. If nobody does, nothing is lost.
     let mut stdout = std::io::stdout();
@@ -110,12 +119,12 @@ pub(crate) async fn run(
             sleep(DRAIN_INTERVAL).await;
         }
         accepting.abort();
-        while open.count() > 0 || !driver.is_drained() {
+        while workers.connections() > 0 || !driver.is_drained() {
             sleep(DRAIN_INTERVAL).await;
         }
     };
     if timeout_at(deadline, done).await.is_err() {
-        tracing::warn!(connections = open.count(), drained = driver.is_drained(), "ended before all was done");
+        tracing::warn!(connections = workers.connections(), drained = driver.is_drained(), "ended before all was done");
     }
     accepting.abort();
     for (epoch, entries) in driver.not_handed_over() {
@@ -125,7 +134,7 @@ pub(crate) async fn run(
             "ended before all that was held under a former view was handed over: what no other node holds is lost"
         );
     }
-    end
+    Ok(end)
 }
 
 /// Completes when the process is asked to end.

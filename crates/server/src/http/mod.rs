@@ -21,6 +21,7 @@ mod service;
 mod shards;
 mod socket;
 pub(crate) mod view_change;
+pub(crate) mod workers;
 
 pub(crate) use crate::http::context::Merger;
 pub(crate) use crate::http::json::Object;
