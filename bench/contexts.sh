@@ -5,7 +5,7 @@
 # Usage: bench/contexts.sh    ROUNDS, SECONDS_EACH and CONNECTIONS may be set in the environment.
 source "$(dirname "$0")/lib.sh"
 
-rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-5} connections=${CONNECTIONS:-32}
+rounds=${ROUNDS:-$(usual 3 1)} seconds=${SECONDS_EACH:-$(usual 5 1)} connections=${CONNECTIONS:-32}
 
 build
 start store "$precede" serve --port 0
@@ -22,5 +22,9 @@ for _ in $(seq "$rounds"); do
     done
 done
 for mix in get put mixed:80; do
-    echo "$mix ratio on/off $(ratio "$(median <"$work/$mix.on")" "$(median <"$work/$mix.off")"), contexts of $(median <"$work/$mix.token") bytes at p99"
+    echo "$mix: $(noted "$mix.on") requests/s with contexts, $(noted "$mix.off") without"
+done
+for mix in get put mixed:80; do
+    figure "$mix, requests/s with contexts to without" "$(ratio "$(noted "$mix.on")" "$(noted "$mix.off")")" × least 0.95
+    figure "$mix, context of one node at p99" "$(noted "$mix.token")" bytes most 96
 done

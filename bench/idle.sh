@@ -4,10 +4,11 @@
 # Usage: bench/idle.sh    SECONDS_IDLE may be set in the environment.
 source "$(dirname "$0")/lib.sh"
 
-seconds=${SECONDS_IDLE:-20} port=${PORT:-9600}
+seconds=${SECONDS_IDLE:-$(usual 20 2)}
 
 build
 machine
+port=$(free_ports 1)
 for _ in 1 2 3 4 5; do
     begin=$(date +%s%N)
     "$precede" serve --port "$port" >/dev/null 2>&1 &
@@ -25,8 +26,10 @@ done
 start idle "$precede" serve --port 0
 before=$(ticks "${servers[idle]}")
 sleep "$seconds"
-echo "a write is answered $(median <"$work/started") ms after the start of the process"
-echo "resident: $(($(resident "${servers[idle]}") >> 10)) KiB"
-awk -v t=$(($(ticks "${servers[idle]}") - before)) -v s="$seconds" -v hz="$(getconf CLK_TCK)" \
-    'BEGIN { printf "processor: %.2f %% of one over %d s\n", t / hz / s * 100, s }'
-echo "the binary: $(($(stat -c %s "$precede") >> 10)) KiB"
+busy=$(awk -v t=$(($(ticks "${servers[idle]}") - before)) -v s="$seconds" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", t / hz / s * 100 }')
+mebibytes() { awk -v n="$1" 'BEGIN { printf "%.1f", n / 1048576 }'; }
+echo "at rest for $seconds s; a write is answered so many ms after the start of the process"
+figure "start of an idle node until it has taken a write" "$(noted started)" ms most 10
+figure "resident memory of an idle node" "$(mebibytes "$(resident "${servers[idle]}")")" MiB most 15
+figure "processor time of an idle node" "$busy" "% of one" most 0.5
+figure "the binary" "$(mebibytes "$(stat -c %s "$precede")")" MiB most 20

@@ -5,7 +5,7 @@
 # Usage: bench/p1.sh    ROUNDS, SECONDS_EACH and CONNECTIONS may be set in the environment.
 source "$(dirname "$0")/lib.sh"
 
-rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-5} connections=${CONNECTIONS:-32}
+rounds=${ROUNDS:-$(usual 3 1)} seconds=${SECONDS_EACH:-$(usual 5 1)} connections=${CONNECTIONS:-32}
 
 # round NAME MIX: loads a server and notes the requests per second and the processor time per request.
 round() {
@@ -35,7 +35,11 @@ done
 for mix in get put; do
     for name in bare store; do
         printf '%-4s %-5s median %8.0f requests/s, %6.1f µs of processor time per request\n' "$mix" "$name" \
-            "$(median <"$work/$name.$mix.rate")" "$(median <"$work/$name.$mix.cpu")"
+            "$(noted "$name.$mix.rate")" "$(noted "$name.$mix.cpu")"
     done
-    echo "$mix ratio store/bare $(ratio "$(median <"$work/store.$mix.rate")" "$(median <"$work/bare.$mix.rate")")"
+done
+for mix in get put; do
+    least=$([[ $mix == get ]] && echo 0.90 || echo 0.85)
+    figure "${mix^^}, requests/s of one node to the bare server's" "$(ratio "$(noted "store.$mix.rate")" "$(noted "bare.$mix.rate")")" × least "$least"
+    figure "${mix^^}, processor time of one node to the bare server's" "$(ratio "$(noted "store.$mix.cpu")" "$(noted "bare.$mix.cpu")")" × most 1.2
 done

@@ -5,12 +5,11 @@
 # Usage: bench/proxied.sh    ROUNDS and SECONDS_EACH may be set in the environment.
 source "$(dirname "$0")/lib.sh"
 
-rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-5} port=${PORT:-9400}
+rounds=${ROUNDS:-$(usual 3 1)} seconds=${SECONDS_EACH:-$(usual 5 1)}
 
 build
-member=127.0.0.1:$port outside=127.0.0.1:$((port + 1))
-start member "$precede" serve --address "$member" --port "$port" --view "$member" --repl-factor 1
-start outside "$precede" serve --address "$outside" --port $((port + 1)) --view "$member" --repl-factor 1
+cluster member 1 1
+member outside "127.0.0.1:$(free_ports 1)" "${addresses[member]}" 1
 
 # round NAME MIX CONNECTIONS
 round() {
@@ -22,6 +21,7 @@ round() {
 }
 
 load member --mix get --seconds 1 >/dev/null
+load outside --mix get --seconds 1 --loaded >/dev/null
 echo "$rounds rounds of $seconds s each, at 1 and at 32 connections, 10000 keys, values of 32 bytes"
 machine
 for _ in $(seq "$rounds"); do
@@ -34,9 +34,11 @@ done
 for mix in get put; do
     for name in member outside; do
         printf '%-4s %-7s %6.1f µs of processor time per request at 32 connections, p50 %.3f ms at one\n' "$mix" "$name" \
-            "$(median <"$work/$name.$mix.32.cpu")" "$(median <"$work/$name.$mix.1.p50")"
+            "$(noted "$name.$mix.32.cpu")" "$(noted "$name.$mix.1.p50")"
     done
-    echo "$mix ratio of processor time, passed on/local $(ratio "$(median <"$work/outside.$mix.32.cpu")" "$(median <"$work/member.$mix.32.cpu")")"
-    awk -v a="$(median <"$work/outside.$mix.1.p50")" -v b="$(median <"$work/member.$mix.1.p50")" -v mix="$mix" \
-        'BEGIN { printf "%s latency added at the median: %.3f ms\n", mix, a - b }'
+done
+for mix in get put; do
+    figure "${mix^^}, processor time passed on to local" "$(ratio "$(noted "outside.$mix.32.cpu")" "$(noted "member.$mix.32.cpu")")" × most 2.2
+    added=$(awk -v a="$(noted "outside.$mix.1.p50")" -v b="$(noted "member.$mix.1.p50")" 'BEGIN { printf "%.3f", a - b }')
+    figure "${mix^^}, latency added at the median where passed on" "$added" ms most 0.3
 done

@@ -61,6 +61,18 @@ fn bench_asks_as_it_is_told() {
     // So many are due before the time is over, and no more are sent though the nodes could answer them.
     let requests = open["requests"].as_u64().unwrap();
     assert!((1..=100).contains(&requests), "{open}");
+    let on_all = bench(&["--mix", "put", "--write-concern", "all"]);
+    assert_eq!((&on_all["errors"], &on_all["write_concern"]), (&json!(0), &json!("all")), "{on_all}");
+}
+
+#[test]
+fn bench_counts_writes_on_too_few_replicas_as_errors() {
+    let cluster = Cluster::single(&[]);
+    let load = ["bench", "--json", "--seconds", "1", "--connections", "1", "--mix", "put", "--write-concern", "2"];
+    let (code, text) = run(cluster.address(0), &load);
+    let object: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &object["requests"]), (1, &json!(0)), "{text}");
+    assert_eq!(object["first_error"], json!("status 202 to a PUT"));
 }
 
 #[test]

@@ -40,6 +40,9 @@ pub(crate) struct BenchArgs {
     /// Whether each connection carries its causal context from response to request
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub(crate) contexts: Switch,
+    /// On how many replicas a write is to be when it is answered; one that is on fewer counts as an error [default: as the nodes do]
+    #[arg(long, value_enum)]
+    pub(crate) write_concern: Option<Concern>,
     /// The keys to read are there already: do not write them first
     #[arg(long)]
     pub(crate) loaded: bool,
@@ -109,6 +112,33 @@ pub(crate) enum Switch {
     On,
     /// No.
     Off,
+}
+
+/// On how many replicas a write is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Concern {
+    /// On one.
+    #[value(name = "1")]
+    One,
+    /// On two.
+    #[value(name = "2")]
+    Two,
+    /// On more than half of them.
+    Majority,
+    /// On all.
+    All,
+}
+
+impl Concern {
+    /// As it is asked for.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::One => "1",
+            Self::Two => "2",
+            Self::Majority => "majority",
+            Self::All => "all",
+        }
+    }
 }
 
 /// What a request does.

@@ -111,7 +111,12 @@ impl Worker {
             (each.mul_f64(index as f64 / f64::from(args.connections)), each)
         });
         Self {
-            connection: Connection::new(args.node_of(index), value_bytes, args.contexts == Switch::On),
+            connection: Connection::new(
+                args.node_of(index),
+                value_bytes,
+                args.contexts == Switch::On,
+                args.write_concern,
+            ),
             mix: args.mix,
             keys: Keys::of(args),
             // The same in every run.

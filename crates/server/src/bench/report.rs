@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::bench::args::{BenchArgs, Switch};
+use crate::bench::args::{BenchArgs, Concern, Switch};
 use crate::bench::tally::Tally;
 
 /// The figures, and what they were measured with.
@@ -22,6 +22,8 @@ pub(crate) struct Report {
     distribution: String,
     value_bytes: u32,
     contexts: bool,
+    /// As asked for; none for that of the nodes.
+    write_concern: Option<&'static str>,
     /// Requests that were answered as they should be.
     pub(crate) requests: u64,
     requests_per_second: f64,
@@ -60,6 +62,7 @@ impl Report {
             distribution: args.distribution.to_string(),
             value_bytes: args.value_bytes,
             contexts: args.contexts == Switch::On,
+            write_concern: args.write_concern.map(Concern::name),
             requests,
             requests_per_second: requests as f64 / args.seconds as f64,
             errors: tally.errors,
@@ -81,9 +84,10 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let contexts = if self.contexts { "carried" } else { "not carried" };
         let rate = self.rate.map_or("as many as are answered".to_owned(), |rate| format!("{rate}/s wanted"));
+        let concern = self.write_concern.map_or_else(String::new, |concern| format!(", write concern {concern}"));
         let mut text = format!(
             "{} on {}: {} connections, {} requests under way on each, {rate}, {} s\n\
-             {} keys, {}, values of {} bytes, contexts {contexts}\n\
+             {} keys, {}, values of {} bytes, contexts {contexts}{concern}\n\
              {:.0} requests/s ({} requests, {} errors, {} not found), contexts of {} bytes at p99\n\
              latency (ms) {:>10} {:>10} {:>10} {:>10}",
             self.mix,

@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::bench::args::Operation;
+use crate::bench::args::{Concern, Operation};
 
 /// The largest head of a response.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     stream: Option<TcpStream>,
     /// Everything of a PUT that is the same for every key: the value in its body.
     put_body: Vec<u8>,
+    /// And what stands behind its key.
+    put_query: String,
     carries_context: bool,
     token: Vec<u8>,
     output: Vec<u8>,
@@ -48,11 +50,12 @@ struct Head<'a> {
 
 impl Connection {
     /// A connection that is not made yet.
-    pub(crate) fn new(node: &str, value_bytes: usize, carries_context: bool) -> Self {
+    pub(crate) fn new(node: &str, value_bytes: usize, carries_context: bool, concern: Option<Concern>) -> Self {
         Self {
             node: node.to_owned(),
             stream: None,
             put_body: format!("{{\"value\":\"{}\"}}", "v".repeat(value_bytes)).into_bytes(),
+            put_query: concern.map_or_else(String::new, |concern| format!("?w={}", concern.name())),
             carries_context,
             token: Vec::new(),
             output: Vec::new(),
@@ -104,11 +107,11 @@ impl Connection {
 
     fn write(&mut self, operation: Operation, key: u64) -> io::Result<()> {
         let (output, node) = (&mut self.output, &self.node);
-        let method = match operation {
-            Operation::Get => "GET",
-            Operation::Put => "PUT",
+        let (method, query) = match operation {
+            Operation::Get => ("GET", ""),
+            Operation::Put => ("PUT", self.put_query.as_str()),
         };
-        write!(output, "{method} /kv-store/keys/key-{key:012} HTTP/1.1\r\nhost: {node}\r\n")?;
+        write!(output, "{method} /kv-store/keys/key-{key:012}{query} HTTP/1.1\r\nhost: {node}\r\n")?;
         if !self.token.is_empty() {
             output.extend_from_slice(b"causal-context: ");
             output.extend_from_slice(&self.token);
@@ -229,14 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn requests_carry_the_token_and_the_value() {
-        let mut connection = Connection::new("n:1", 2, true);
+    fn requests_carry_the_token_the_value_and_the_write_concern() {
+        let mut connection = Connection::new("n:1", 2, true, Some(Concern::Majority));
         connection.write(Operation::Get, 7).unwrap();
         assert_eq!(connection.output, b"GET /kv-store/keys/key-000000000007 HTTP/1.1\r\nhost: n:1\r\n\r\n");
         connection.token = b"t".to_vec();
         connection.output.clear();
         connection.write(Operation::Put, 7).unwrap();
         let text = String::from_utf8(connection.output).unwrap();
+        assert!(text.starts_with("PUT /kv-store/keys/key-000000000007?w=majority HTTP/1.1\r\n"), "{text}");
         assert!(
             text.ends_with("content-length: 14\r\n\r\n{\"value\":\"vv\"}") && text.contains("causal-context: t\r\n")
         );
