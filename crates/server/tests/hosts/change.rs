@@ -24,7 +24,7 @@ fn row_11_changes_under_load() {
         let view = lab.cluster(4, 2).await;
         lab.spare().await;
         lab.spare().await;
-        lab.fill(0, KEYS, VALUE_BYTES);
+        lab.fill(&[0], KEYS, VALUE_BYTES);
         let manner = Manner { copies: 1, ..Manner::default() };
         let load = Load::start(&mut lab, &view, &[&[0, 1, 2], &[3, 4, 5]], manner);
         let mut phases = vec![("before".to_owned(), load.phase(AROUND).await)];
@@ -62,7 +62,7 @@ fn row_12_a_second_change_waits_for_the_first() {
         let view = lab.cluster(4, 2).await;
         lab.spare().await;
         lab.spare().await;
-        lab.fill(0, KEYS, VALUE_BYTES);
+        lab.fill(&[0], KEYS, VALUE_BYTES);
         let manner = Manner { copies: 1, ..Manner::default() };
         let load = Load::start(&mut lab, &view, &[&[0, 1, 2, 3]], manner);
         load.go_on(200).await;

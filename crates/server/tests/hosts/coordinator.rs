@@ -38,7 +38,7 @@ fn row_12_the_coordinator_is_struck() {
 async fn struck(mut lab: Lab, strike: Strike) {
     let view = lab.cluster(4, 2).await;
     lab.spare().await;
-    lab.fill(1, 20_000, 1000);
+    lab.fill(&[1], 20_000, 1000);
     let load = Load::start(&mut lab, &view, &[&[1, 2, 3]], Manner::default());
     let begun = load.now();
     let mut crashes = Vec::new();

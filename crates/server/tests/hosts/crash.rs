@@ -23,7 +23,7 @@ const KEYS: u32 = 200_000;
 fn row_1_one_replica_dies_again_and_again() {
     lab::run("row 1: a replica of 100,000 keys is killed 5 times", async |mut lab| {
         let view = lab.cluster(4, 2).await;
-        lab.fill(2, KEYS, 100);
+        lab.fill(&[2], KEYS, 100);
         let load = Load::start(&mut lab, &view, &[&[1, 2, 3]], Manner::default());
         let before = load.phase(AROUND).await;
         let (memory, begun, mut crashes) = (lab.footprint(1), load.now(), Vec::new());
@@ -45,7 +45,7 @@ fn row_1_one_replica_dies_again_and_again() {
 fn row_9_a_node_without_memory_is_asked_all_the_time() {
     lab::run("row 9: a node is killed 5 times and asked while it recovers", async |mut lab| {
         let view = lab.cluster(3, 3).await;
-        lab.fill(2, KEYS / 4, 100);
+        lab.fill(&[2], KEYS / 4, 100);
         let load = Load::start(&mut lab, &view, &[&[VICTIM], &[1, 2]], Manner::default());
         let before = load.phase(AROUND).await;
         let (begun, mut crashes) = (load.now(), Vec::new());

@@ -194,12 +194,12 @@ impl Lab {
         Footprint::of(self.pid(index))
     }
 
-    /// Writes so many keys through a node, from the operator's host.
-    pub(crate) fn fill(&self, index: usize, keys: u32, value_bytes: u32) {
+    /// Writes so many keys through some nodes, each its part of them, from the operator's host.
+    pub(crate) fn fill(&self, indices: &[usize], keys: u32, value_bytes: u32) {
         let program = env!("CARGO_BIN_EXE_precede");
-        let (node, seconds) = (&self.nodes[index].address, 1);
+        let (nodes, seconds) = (self.addresses(indices).join(","), 1);
         let told = run_command(&format!(
-            "{program} bench --node {node} --keys {keys} --value-bytes {value_bytes} --seconds {seconds} --json"
+            "{program} bench --node {nodes} --keys {keys} --value-bytes {value_bytes} --seconds {seconds} --json"
         ));
         assert!(told.contains("\"errors\":0"), "{told}");
     }

@@ -1,8 +1,11 @@
 //! The network is cut, with clients on both sides: each side serves what it can, and all are equal soon after.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
 
 use crate::figures::{Sample, show, show_phases, took};
+use crate::finals;
 use crate::lab::{self, Lab};
 use crate::load::{Load, Manner};
 use crate::story;
@@ -12,6 +15,9 @@ const MANNER: Manner = Manner { sessions: 4, pace: Duration::from_millis(10), co
 const AROUND: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(60);
+/// Writes on each side of a cut that is to be full of them, and how long that lasts at least.
+const WRITES: u32 = 100_000;
+const FULL: Duration = Duration::from_secs(10);
 
 #[test]
 fn smoke() {
@@ -62,6 +68,35 @@ fn row_3_ring_of_majorities() {
         let story = story::judge(&lab, &view, load, &[]).await;
         show_phases(&story.samples, [before, during, after], |sample| !sample.is_courier);
         show("during, what others have seen", &story.samples, during, |sample| sample.is_courier);
+    });
+}
+
+#[test]
+#[ignore = "takes long and needs root: scripts/hosts"]
+fn row_3_many_writes() {
+    lab::run("row 3: a cut of 10 s between two replicas, with 100,000 writes on each side", async |mut lab| {
+        let view = lab.cluster(2, 2).await;
+        let begun = Instant::now();
+        lab.network.cut(&lab.hosts(&[0]), &lab.hosts(&[1]));
+        lab.fill(&[0, 1], 2 * WRITES, 32);
+        let mut seen = Vec::new();
+        for node in lab.addresses(&[0, 1]) {
+            // Whoever shows it shows all that this node has taken before.
+            let last = lab.raw.put(&node, "last", &node, "").await.expect("a cut keeps nobody from writing");
+            seen.push(last.context());
+        }
+        for node in lab.addresses(&[0, 1]) {
+            assert_eq!(lab.raw.key_count(&node).await, Some(u64::from(WRITES + 1)), "{node} has the keys of its side");
+        }
+        sleep_until((begun + FULL).into()).await;
+        took("the cut", begun.elapsed());
+        lab.network.heal();
+        let healed = Instant::now();
+        finals::shown(&view, &lab.raw, &seen.join(",")).await;
+        took("time to equality after heal", healed.elapsed());
+        for node in lab.addresses(&[0, 1]) {
+            assert_eq!(lab.raw.key_count(&node).await, Some(u64::from(2 * WRITES + 1)), "{node} has all keys");
+        }
     });
 }
 
