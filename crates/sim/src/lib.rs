@@ -15,10 +15,12 @@
 //! | [`history`] | what clients saw, for the judge that trusts nothing else |
 //! | [`runner`] | many seeds on several threads; a panic is a violation |
 //! | [`shorten`] | makes a failing run small enough to read |
+//! | [`growth`] | no faults and no checks: what nodes say to each other as there are more of them |
 
 pub mod clock;
 pub mod dice;
 pub mod faults;
+pub mod growth;
 pub mod history;
 pub mod machine;
 pub mod mix;

@@ -1,9 +1,10 @@
-//! `precede-sim`: runs seeds, replays one, or prints its digest.
+//! `precede-sim`: runs seeds, replays one, or prints its digest; or shows what clusters of growing size say.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use precede_core::planted::Planted;
+use precede_sim::growth::{self, Row};
 use precede_sim::mix::Mix;
 use precede_sim::options::{Less, Options, Strokes};
 use precede_sim::runner;
@@ -57,6 +58,16 @@ enum Command {
         #[command(flatten)]
         how: How,
     },
+    /// Run clusters in which nothing fails, and print what their nodes say to each other at rest and under load.
+    Growth {
+        /// How many nodes; several with commas between.
+        #[arg(long, value_delimiter = ',', default_values_t = [2, 4, 8, 16, 32, 64])]
+        #[arg(value_parser = clap::value_parser!(u16).range(2..=1024))]
+        nodes: Vec<u16>,
+        /// Simulated seconds at rest, and as many under load.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        seconds: u64,
+    },
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -99,6 +110,13 @@ fn main() -> ExitCode {
             let (summary, _) = runner::run(seed, &how.into(), Trace::Off);
             println!("{:016x}", summary.digest);
             code(summary.violations.is_empty())
+        }
+        Command::Growth { nodes, seconds } => {
+            println!("{}\n{}", growth::SET_UP, Row::COLUMNS);
+            for nodes in nodes {
+                println!("{}", growth::measure(nodes, seconds));
+            }
+            ExitCode::SUCCESS
         }
     }
 }

@@ -83,28 +83,34 @@ pub enum Event {
 }
 
 /// The queue of events.
-#[derive(Debug, Default)]
-pub struct Queue {
-    heap: BinaryHeap<Reverse<Item>>,
+#[derive(Debug)]
+pub struct Queue<E> {
+    heap: BinaryHeap<Reverse<Item<E>>>,
     made: u64,
 }
 
 #[derive(Debug)]
-struct Item {
+struct Item<E> {
     time: u64,
     sequence: u64,
-    event: Event,
+    event: E,
 }
 
-impl Queue {
+impl<E> Default for Queue<E> {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new(), made: 0 }
+    }
+}
+
+impl<E> Queue<E> {
     /// Adds an event.
-    pub fn push(&mut self, time: u64, event: Event) {
+    pub fn push(&mut self, time: u64, event: E) {
         self.made += 1;
         self.heap.push(Reverse(Item { time, sequence: self.made, event }));
     }
 
     /// Takes the next event if it happens by `end`.
-    pub fn pop_until(&mut self, end: u64) -> Option<(u64, Event)> {
+    pub fn pop_until(&mut self, end: u64) -> Option<(u64, E)> {
         if self.heap.peek()?.0.time > end {
             return None;
         }
@@ -112,21 +118,21 @@ impl Queue {
     }
 }
 
-impl PartialEq for Item {
+impl<E> PartialEq for Item<E> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Item {}
+impl<E> Eq for Item<E> {}
 
-impl PartialOrd for Item {
+impl<E> PartialOrd for Item<E> {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Item {
+impl<E> Ord for Item<E> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.time, self.sequence).cmp(&(other.time, other.sequence))
     }

@@ -141,7 +141,7 @@ pub struct World {
     now: u64,
     heal_at: u64,
     end: u64,
-    queue: Queue,
+    queue: Queue<Event>,
     dice: Dice,
     network: Network,
     machines: Vec<Machine>,
