@@ -1,6 +1,9 @@
 # What the scripts of this directory share: servers that are started and ended, loads, and figures. Sourced, not run.
 #
 # PRECEDE may be set to a binary, which is then not built. With BRIEF set a script is only seen to work: its figures say nothing.
+#
+# Two forms of line are meant for bench/plot.py too: `figure WHAT: VALUE UNIT, at least LIMIT`, and tables, which begin with
+# `table NAME: COLUMN, …` and whose rows are indented.
 set -euo pipefail
 # Also in $(…): a load that fails ends the script.
 shopt -s inherit_errexit
