@@ -8,7 +8,7 @@ use crate::Address;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A node refused the request as it stands (any 4xx answer but 400 and 410, such as 413 for a value that is too
-    /// large). Nothing was changed; repeating the request is of no use.
+    /// large, and 507, for a value that its memory limit leaves no room for). Nothing was changed; repeating the request is of no use.
     #[error("{node} refused the request with status {status}: {message}")]
     Refused {
         /// The HTTP status.

@@ -67,11 +67,14 @@ impl Reply {
                     .and_then(|s| s.parse().ok())
                     .map(Duration::from_secs),
             },
-            status if status.is_client_error() => Verdict::Refused(Error::Refused {
-                status: status.as_u16(),
-                message: self.explanation(),
-                node: self.asked.clone(),
-            }),
+            // Nothing was changed, and every replica of the shard would have to hold it.
+            status if status.is_client_error() || status == StatusCode::INSUFFICIENT_STORAGE => {
+                Verdict::Refused(Error::Refused {
+                    status: status.as_u16(),
+                    message: self.explanation(),
+                    node: self.asked.clone(),
+                })
+            }
             status if status.is_server_error() => {
                 Verdict::Failed(format!("it answered {}: {}", status.as_u16(), self.explanation()))
             }
@@ -220,6 +223,7 @@ mod tests {
         assert!(matches!(verdict(413), Verdict::Refused(Error::Refused { status: 413, .. })));
         assert!(matches!(verdict(500), Verdict::Failed(_)));
         assert!(matches!(verdict(504), Verdict::Failed(_)));
+        assert!(matches!(verdict(507), Verdict::Refused(Error::Refused { status: 507, .. })));
         assert!(matches!(verdict(302), Verdict::Refused(Error::Protocol { .. })));
         let two = Some(Duration::from_secs(2));
         assert!(matches!(verdict(503), Verdict::NotNow { retry_after, .. } if retry_after == two));

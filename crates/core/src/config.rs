@@ -21,6 +21,9 @@ pub struct Config {
     pub seed: u64,
     /// Bytes that the window may hold before its oldest writes leave it (design 6.3).
     pub window_bytes_max: usize,
+    /// Bytes that tables and windows may take in memory before PUTs that need more are refused; none for no limit. What peers
+    /// send is taken all the same.
+    pub memory_bytes_max: Option<u64>,
     /// Entries in one chunk of a sync (design 8.3); at most [`limits::SYNC_CHUNK_ENTRIES_MAX`].
     pub sync_chunk_entries: usize,
 }
@@ -91,7 +94,7 @@ impl Config {
         };
         let window_bytes_max = limits::WINDOW_BYTES_DEFAULT;
         let sync_chunk_entries = limits::SYNC_CHUNK_ENTRIES_MAX;
-        Self { address, bootstrap, cluster, seed, window_bytes_max, sync_chunk_entries }
+        Self { address, bootstrap, cluster, seed, window_bytes_max, memory_bytes_max: None, sync_chunk_entries }
     }
 }
 

@@ -61,6 +61,13 @@ pub enum Event {
         /// How many writes.
         writes: u64,
     },
+    /// A PUT was refused for want of memory. Told once, and again when a tenth of the limit was free meanwhile.
+    MemoryFull {
+        /// Bytes that tables and windows take, about.
+        held: u64,
+        /// `memory_bytes_max`.
+        limit: u64,
+    },
     /// Messages of another cluster, or of another bootstrap view, were refused. Told once in a while per sender.
     StrangerRefused {
         /// Who sends them.

@@ -75,9 +75,12 @@ pub(crate) struct ServeArgs {
     /// The largest head of a request [default: 16384]
     #[arg(long, env = "MAX_HEADER_BYTES")]
     max_header_bytes: Option<String>,
-    /// How much the replication window may hold [default: 268435456]
+    /// How much the replication window may hold [default: 268435456, or a quarter of the memory limit if that is less]
     #[arg(long, env = "MAX_WINDOW_BYTES")]
     max_window_bytes: Option<String>,
+    /// How much the node may hold before values that need more are refused [default: no limit]
+    #[arg(long, env = "MAX_MEMORY_BYTES")]
+    max_memory_bytes: Option<String>,
     /// How many client connections are served at once [default: 16384]
     #[arg(long, env = "MAX_CONNECTIONS")]
     max_connections: Option<String>,
@@ -248,7 +251,7 @@ pub(crate) struct Told {
 pub(crate) struct Said(pub(crate) std::collections::BTreeMap<&'static str, Told>);
 
 /// The settings that `said` looks for.
-pub(crate) const SETTINGS: [&str; 16] = [
+pub(crate) const SETTINGS: [&str; 17] = [
     "address",
     "port",
     "bind",
@@ -260,6 +263,7 @@ pub(crate) const SETTINGS: [&str; 16] = [
     "max_body_bytes",
     "max_header_bytes",
     "max_window_bytes",
+    "max_memory_bytes",
     "max_connections",
     "max_concurrent_requests",
     "header_timeout_ms",

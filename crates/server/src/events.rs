@@ -27,6 +27,9 @@ pub(crate) fn log(event: &Event, view: &View) {
         Event::WindowEvicted { writes } => {
             warn!(writes, "the window is full: its oldest writes left it (a replica is silent for long)");
         }
+        Event::MemoryFull { held, limit } => {
+            warn!(held, limit, "the memory limit is reached: values that need more are refused (MAX_MEMORY_BYTES)");
+        }
         Event::StrangerRefused { node, messages } => {
             warn!(peer = name(node), messages, "refused messages of another cluster or view");
         }

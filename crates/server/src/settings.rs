@@ -16,6 +16,10 @@ const PORT_DEFAULT: u16 = 8080;
 /// Values beyond this would not fit into a message between nodes with everything else in it.
 const VALUE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+const WINDOW_BYTES_MIN: u64 = 1 << 20;
+/// A quarter of it, the share of the window, is no less than a window may be.
+const MEMORY_BYTES_MIN: u64 = 4 * WINDOW_BYTES_MIN;
+
 /// What is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -57,6 +61,7 @@ pub(crate) struct Settings {
     repl_factor_told: Option<Told>,
     cluster: Option<String>,
     window_bytes: usize,
+    memory_bytes: Option<u64>,
 }
 
 impl Settings {
@@ -85,6 +90,10 @@ impl Settings {
             body_timeout: millis("body_timeout_ms", 30_000)?,
             idle_timeout: millis("idle_timeout_ms", 75_000)?,
         };
+        let memory_bytes =
+            told("max_memory_bytes").map(|told| number_of(told, MEMORY_BYTES_MIN..=1 << 50)).transpose()?;
+        let window_default =
+            memory_bytes.map_or(u64::MAX, |memory| memory / 4).min(limits::WINDOW_BYTES_DEFAULT as u64);
         Ok(Self {
             bind,
             http,
@@ -93,7 +102,8 @@ impl Settings {
             repl_factor: size("repl_factor", 1, 1..=limits::MEMBERS_MAX as u64)?,
             repl_factor_told: told("repl_factor").cloned(),
             cluster: told("cluster").map(|told| told.value.clone()),
-            window_bytes: size("max_window_bytes", limits::WINDOW_BYTES_DEFAULT as u64, 1 << 20..=1 << 40)?,
+            window_bytes: size("max_window_bytes", window_default, WINDOW_BYTES_MIN..=1 << 40)?,
+            memory_bytes,
         })
     }
 
@@ -124,6 +134,7 @@ impl Settings {
             config.cluster.is_derived = false;
         }
         config.window_bytes_max = self.window_bytes;
+        config.memory_bytes_max = self.memory_bytes;
         Ok(config)
     }
 }
@@ -214,6 +225,19 @@ mod tests {
     }
 
     #[test]
+    fn a_memory_limit_leaves_a_quarter_to_the_window() {
+        let bytes = |told: &[_]| {
+            let config = resolve(told).unwrap().1;
+            (config.memory_bytes_max, config.window_bytes_max)
+        };
+        assert_eq!(bytes(&[]), (None, 256 << 20));
+        assert_eq!(bytes(&[("max_memory_bytes", "4194304", true)]), (Some(4 << 20), 1 << 20));
+        assert_eq!(bytes(&[("max_memory_bytes", "8589934592", true)]), (Some(8 << 30), 256 << 20));
+        let told = [("max_memory_bytes", "4194304", true), ("max_window_bytes", "2097152", true)];
+        assert_eq!(bytes(&told), (Some(4 << 20), 2 << 20));
+    }
+
+    #[test]
     fn errors_name_the_variable_the_value_and_the_remedy() {
         for (told, parts) in [
             (("port", "http", true), ["PORT=\"http\"", "0 to 65535"]),
@@ -222,6 +246,7 @@ mod tests {
             (("view", "a:1,b:99999", true), ["VIEW=\"a:1,b:99999\"", "b:99999"]),
             (("view", "a:1,a:1", true), ["VIEW=\"a:1,a:1\"", "named twice"]),
             (("bind", "eth0", false), ["--bind=\"eth0\"", "0.0.0.0"]),
+            (("max_memory_bytes", "1000", true), ["MAX_MEMORY_BYTES=\"1000\"", "4194304 to "]),
         ] {
             let error = resolve(&[told]).unwrap_err().to_string();
             assert!(parts.iter().all(|part| error.contains(part)), "{error}");

@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod cluster;
+#[path = "limits/memory.rs"]
+mod memory;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -5,6 +5,7 @@
 mod beat;
 mod coordinate;
 mod handoff;
+mod memory;
 mod messages;
 mod recover;
 mod report;
@@ -133,6 +134,8 @@ pub struct Node {
     /// By how many milliseconds the wall clocks of others are ahead of this node's, when last heard.
     walls: BTreeMap<NodeId, i64>,
     progress: bool,
+    /// PUTs were refused for want of memory, and little was free since.
+    is_full: bool,
     stopped: bool,
 }
 
@@ -181,6 +184,7 @@ impl Node {
             ahead: BTreeSet::new(),
             walls: BTreeMap::new(),
             progress: false,
+            is_full: false,
             stopped: false,
             rng,
             views,

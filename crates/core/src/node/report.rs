@@ -51,6 +51,8 @@ pub struct NodeReport {
     pub window_writes: u64,
     /// Bytes in the window.
     pub window_bytes: u64,
+    /// Bytes that tables and windows take in memory, about.
+    pub memory_bytes: u64,
     /// Up to here versions have their dependencies in the floor context; 0 if there is none.
     pub floor: Timestamp,
     /// Requests that wait for their context here.
@@ -109,6 +111,7 @@ impl Node {
             tombstones: replica.map_or(0, |replica| replica.table().tombstones()),
             window_writes: replica.map_or(0, |replica| replica.window.len() as u64),
             window_bytes: replica.map_or(0, |replica| replica.window.bytes() as u64),
+            memory_bytes: self.memory_bytes(),
             floor: replica.map(|replica| replica.window.floor().1).unwrap_or_default(),
             waiting,
             forwarded,

@@ -349,6 +349,12 @@ impl Node {
             self.answer(source, reply, effects);
             return;
         }
+        if let Some(value) = value
+            && let Some(refusal) = self.refuse_beyond_memory(key, value, effects)
+        {
+            self.refuse(source, asked.clone(), refusal, effects);
+            return;
+        }
         self.clock.receive(asked.greatest());
         let timestamp = self.clock.tick(now.wall);
         if pending.not_after.is_some_and(|last| timestamp > last) && !planted::is(Planted::NotAfterIgnored) {

@@ -342,6 +342,11 @@ impl Node {
                 self.finish_forwarded(&pending, id, reply, effects);
                 return;
             }
+            // What another replica of the shard took would have to be taken there too.
+            Refusal::MemoryFull { .. } if !pending.unknown => {
+                self.finish_forwarded(&pending, id, reply, effects);
+                return;
+            }
             // It has waited for the context as long as the client would.
             Refusal::Unsatisfied if !pending.request.action.is_write() && pending.wait_until <= now.monotonic => {
                 self.finish_forwarded(&pending, id, reply, effects);
@@ -364,6 +369,7 @@ impl Node {
             | Refusal::ViewChangeInProgress(_)
             | Refusal::UnexpectedEpoch { .. }
             | Refusal::WouldGiveUp(_)
+            | Refusal::MemoryFull { .. }
             | Refusal::NotOwner => {}
         }
         if pending.attempts.is_empty() && !pending.unknown {

@@ -18,6 +18,7 @@ use crate::replication::replica::Replica;
 use crate::replication::stability::Stability;
 use crate::replication::sync::{Before, Kind};
 use crate::table::entry::Entry;
+use crate::table::memory::shared_bytes;
 use crate::table::{Bounds, Walk};
 use crate::wire::message::{Fetched, HandedOver, HeldReport, Past, SyncChunk, SyncPull};
 use crate::wire::sync_entry::{SyncEntry, SyncPayload};
@@ -104,7 +105,8 @@ impl Replica {
                 Kind::Replacing => entry.version.timestamp <= self.horizon,
             };
             if !reflected {
-                self.take_entry(entry);
+                let is_own = legacy.is_some_and(|(_, from)| from == self.me);
+                self.take_entry(entry, is_own);
             }
         }
         let names = kind.names_all() && !planted::is(Planted::AbsenceUntold);
@@ -136,13 +138,16 @@ impl Replica {
         dropped
     }
 
-    /// Takes an entry that an old owner or a peer has given.
-    fn take_entry(&mut self, entry: &mut SyncEntry) {
+    /// Takes an entry that an old owner or a peer has given; `is_own`: a legacy of this node, which goes on holding it.
+    fn take_entry(&mut self, entry: &mut SyncEntry, is_own: bool) {
         let Some(payload) = &entry.payload else { return };
         let dependencies = dependencies(&entry.version, Some(payload));
         // Before it is shared with the table: then the allocation that the message was decoded to serves.
         entry.entry.set_origin(self.table().origins.intern(&entry.version.origin));
-        self.store(entry.version, entry.entry.clone(), dependencies, payload.write_id);
+        let applied = self.store(entry.version, entry.entry.clone(), dependencies, payload.write_id);
+        if is_own && applied.stored {
+            self.shared_bytes += shared_bytes(&entry.entry);
+        }
     }
 
     /// An entry as a sync tells it to a target that lacks it.

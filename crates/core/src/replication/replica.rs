@@ -24,9 +24,10 @@ use crate::replication::stability::Stability;
 use crate::replication::sync::Before;
 use crate::replication::window::{Window, WindowWrite};
 use crate::replication::{Shared, Visible, belongs, is_closed};
-use crate::table::Table;
 use crate::table::entry::Entry;
+use crate::table::memory::shared_bytes;
 use crate::table::value::ValueRef;
+use crate::table::{Applied, Table};
 use crate::wire::message::{Ack, ClosedLives, Frame, HeldReport, Past, Status, StreamWrite, WriteId};
 
 /// Everything a replica holds. Knows nothing of peers, requests or time-outs.
@@ -60,6 +61,8 @@ pub struct Replica {
     pub held: BTreeMap<ViewId, Held>,
     graveyard: BTreeSet<(Timestamp, Bytes)>,
     window_bytes_max: usize,
+    /// Bytes of entries in the table that this node's legacies hold as well, in the same allocations.
+    pub(super) shared_bytes: u64,
     pub(super) sync_chunk_entries: usize,
     evicted: u64,
 }
@@ -104,6 +107,7 @@ impl Replica {
             held: views.former().map(|former| (former.id, Held::new(former, views, shard))).collect(),
             graveyard: BTreeSet::new(),
             window_bytes_max: config.window_bytes_max,
+            shared_bytes: 0,
             sync_chunk_entries: config.sync_chunk_entries.min(SYNC_CHUNK_ENTRIES_MAX),
             evicted: 0,
         }
@@ -113,6 +117,18 @@ impl Replica {
     #[must_use]
     pub fn table(&self) -> &Table {
         &self.shared.table
+    }
+
+    /// Bytes that it takes in memory, about: an entry that is in the window too counts there as well.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.table().memory_bytes() + self.window.bytes() as u64
+    }
+
+    /// How many of these bytes this node's legacies take as well.
+    #[must_use]
+    pub fn shared_bytes(&self) -> u64 {
+        self.shared_bytes
     }
 
     /// Begins a life.
@@ -209,12 +225,10 @@ impl Replica {
     }
 
     /// Takes a write of this node: "take a timestamp, apply, append to the window, advance" is one step (design 6.5).
-    /// Returns what was there before.
-    pub fn write(&mut self, write: Incoming<'_>) -> Option<Entry> {
+    pub fn write(&mut self, write: Incoming<'_>) {
         let version = write.version;
-        let previous = self.put(write);
+        self.put(write);
         self.applied.advance(version.origin, version.timestamp);
-        previous
     }
 
     /// Says that this node has made no further write up to `timestamp`: its own entry rises with the clock.
@@ -380,10 +394,10 @@ impl Replica {
         *reading = clock;
     }
 
-    pub(super) fn put(&mut self, write: Incoming<'_>) -> Option<Entry> {
+    pub(super) fn put(&mut self, write: Incoming<'_>) {
         let Version { timestamp, origin } = write.version;
         let entry = Entry::new(write.key, timestamp, self.table().origins.intern(&origin), write.value);
-        self.store(write.version, entry, write.dependencies, write.write_id)
+        self.store(write.version, entry, write.dependencies, write.write_id);
     }
 
     /// The same of an entry that is built already, and that names its origin as the table does.
@@ -393,12 +407,18 @@ impl Replica {
         entry: Entry,
         dependencies: Context,
         write_id: Option<WriteId>,
-    ) -> Option<Entry> {
+    ) -> Applied {
         let Version { timestamp, origin } = version;
         let hash = key_hash(entry.key());
         let applied = self.table().apply(hash, entry.clone());
         if applied.stored && entry.is_tombstone() {
             self.graveyard.insert((timestamp, Bytes::copy_from_slice(entry.key())));
+        }
+        if let Some(previous) = applied.previous.as_ref().filter(|_| applied.stored && self.shared_bytes > 0)
+            && self.table().version(previous).origin.view != self.shared.view.id
+        {
+            // A legacy may be the only one that holds it now.
+            self.shared_bytes = self.shared_bytes.saturating_sub(shared_bytes(previous));
         }
         if origin.view == self.shared.view.id {
             self.seen.advance(origin, timestamp);
@@ -409,6 +429,6 @@ impl Replica {
             }
         }
         self.window.insert(origin, WindowWrite { entry, dependencies: Arc::new(dependencies), write_id });
-        applied.previous
+        applied
     }
 }

@@ -6,6 +6,9 @@ use crate::causality::hlc::Timestamp;
 use crate::table::origins::OriginRef;
 use crate::table::value::ValueRef;
 
+/// What the allocation holds in front of the header: how many share it, and how long it is.
+const COUNT_AND_LENGTH_BYTES: usize = 2 * size_of::<usize>();
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Tombstone,
@@ -116,5 +119,13 @@ impl Entry {
     #[must_use]
     pub fn content_bytes(&self) -> usize {
         self.0.slice.len()
+    }
+
+    /// Bytes of the allocation of an entry.
+    #[must_use]
+    pub fn allocation_bytes(key: &[u8], value: Option<ValueRef<'_>>) -> usize {
+        let content_type = value.and_then(|value| value.content_type).unwrap_or_default();
+        let value = value.map_or(0, |value| value.bytes.len());
+        COUNT_AND_LENGTH_BYTES + size_of::<Header>() + key.len() + content_type.len() + value
     }
 }

@@ -1,6 +1,7 @@
 //! The table: key → version and value. Lock-striped; readers run beside the node.
 
 pub mod entry;
+pub mod memory;
 pub mod origins;
 pub mod value;
 
@@ -44,6 +45,7 @@ pub struct Table {
 struct Counts {
     live: AtomicU64,
     bytes: AtomicU64,
+    memory: AtomicU64,
     tombstones: AtomicU64,
     digest: AtomicU64,
 }
@@ -102,6 +104,12 @@ impl Table {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.counts.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that it takes in memory, about.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.counts.memory.load(Ordering::Relaxed)
     }
 
     /// Tombstones.
@@ -226,8 +234,10 @@ impl Table {
     }
 
     fn count(&self, entry: &Entry, by: i64) {
-        let content = (entry.content_bytes() as u64).cast_signed() * by;
-        self.counts.bytes.fetch_add(content.cast_unsigned(), Ordering::Relaxed);
+        let times = |bytes: usize| ((bytes as u64).cast_signed() * by).cast_unsigned();
+        self.counts.bytes.fetch_add(times(entry.content_bytes()), Ordering::Relaxed);
+        let memory = memory::entry_bytes(entry.key(), entry.value());
+        self.counts.memory.fetch_add(times(memory), Ordering::Relaxed);
         if entry.is_tombstone() {
             self.counts.tombstones.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
         } else {
@@ -285,8 +295,9 @@ mod tests {
         assert!(!apply(&table, b"k", 5, 1, Some(b"a")));
         assert!(apply(&table, b"k", 5, 2, None));
         assert_eq!((table.live(), table.tombstones(), table.digest()), (0, 1, 0));
+        assert!(table.memory_bytes() > 0);
         assert!(table.remove_if(b"k", key_hash(b"k"), Entry::is_tombstone));
-        assert_eq!(table.tombstones(), 0);
+        assert_eq!((table.tombstones(), table.bytes(), table.memory_bytes()), (0, 0, 0));
     }
 
     #[test]

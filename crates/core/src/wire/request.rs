@@ -257,4 +257,10 @@ pub enum Refusal {
     /// not.
     #[error("outcome unknown: a replica was sent the write and did not answer in time")]
     OutcomeUnknown,
+    /// 507. A PUT needs more memory than the node may take; nothing was done.
+    #[error("Memory limit reached: {limit} bytes (MAX_MEMORY_BYTES): delete keys, add nodes, or raise the limit")]
+    MemoryFull {
+        /// `memory_bytes_max`.
+        limit: u64,
+    },
 }

@@ -207,6 +207,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::NotOwner),
         Just(Refusal::TooLate),
         Just(Refusal::OutcomeUnknown),
+        any_number().prop_map(|limit| Refusal::MemoryFull { limit }),
         ".{0,8}".prop_map(Refusal::BadView),
         ".{0,8}".prop_map(Refusal::ViewChangeInProgress),
         any::<(u32, u32)>().prop_map(|(epoch, expected)| Refusal::UnexpectedEpoch { epoch, expected }),

@@ -46,6 +46,8 @@ pub(crate) struct Lab {
     /// What happened, with its time.
     pub(crate) story: Vec<(u64, Happening)>,
     pub(crate) now_ms: u64,
+    /// The memory limit of nodes that are started from now on.
+    pub(crate) memory_bytes_max: Option<u64>,
     skews_ms: BTreeMap<usize, u64>,
     starts: u64,
     pub(crate) addresses: Vec<Address>,
@@ -75,6 +77,7 @@ impl Lab {
             sent: Vec::new(),
             story: Vec::new(),
             now_ms: 0,
+            memory_bytes_max: None,
             skews_ms: BTreeMap::new(),
             starts: 0,
             addresses,
@@ -111,6 +114,7 @@ impl Lab {
     pub(crate) fn start_with(&mut self, at: usize, view: View, cluster: Option<&str>) {
         self.starts += 1;
         let mut config = Config::new(self.addresses[at].clone(), view, self.starts);
+        config.memory_bytes_max = self.memory_bytes_max;
         if let Some(name) = cluster {
             name.clone_into(&mut config.cluster.name);
             config.cluster.is_derived = false;

@@ -10,6 +10,7 @@ mod forwards;
 mod hand_offs;
 mod lab;
 mod lives_and_views;
+mod memory;
 mod names;
 mod script;
 mod settled_before;

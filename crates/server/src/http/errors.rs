@@ -105,5 +105,6 @@ pub(crate) fn from_refusal(refusal: &Refusal) -> Failure {
         | Refusal::NotOwner
         | Refusal::TooLate => Failure::unavailable(refusal.to_string()),
         Refusal::OutcomeUnknown => Failure::new(StatusCode::GATEWAY_TIMEOUT, refusal.to_string()),
+        Refusal::MemoryFull { .. } => Failure::new(StatusCode::INSUFFICIENT_STORAGE, refusal.to_string()),
     }
 }

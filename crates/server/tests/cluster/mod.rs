@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// For whatever a test waits for.
 pub const DEADLINE: Duration = Duration::from_secs(20);
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 17] = [
     "ADDRESS",
     "PORT",
     "BIND",
@@ -27,6 +27,7 @@ const VARIABLES: [&str; 16] = [
     "MAX_BODY_BYTES",
     "MAX_HEADER_BYTES",
     "MAX_WINDOW_BYTES",
+    "MAX_MEMORY_BYTES",
     "MAX_CONNECTIONS",
     "MAX_CONCURRENT_REQUESTS",
     "HEADER_TIMEOUT_MS",

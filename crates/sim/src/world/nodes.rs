@@ -248,6 +248,7 @@ impl World {
             | NodeEvent::PeerUp(_)
             | NodeEvent::PeerDown(_)
             | NodeEvent::WindowEvicted { .. }
+            | NodeEvent::MemoryFull { .. }
             | NodeEvent::FormerLifeRefused(_)
             | NodeEvent::ClockAhead { .. } => {}
         }
