@@ -20,7 +20,24 @@ use crate::planted::{self, Planted};
 use crate::table::entry::Entry;
 use crate::table::origins::Origins;
 
-const STRIPE_BITS: u32 = 10;
+/// Stripes of each quarter of the hash space. A stripe's index doubles when it is full; of four widths, not all double at once: what
+/// lies free in them is about the same at any number of keys, and so is what a write may have to wait for.
+const STRIPES: [usize; 4] = [256, 304, 362, 431];
+
+/// The first stripe of each quarter, and how many there are in all.
+const FIRST_STRIPES: [usize; 5] = {
+    let (mut firsts, mut quarter) = ([0; 5], 0);
+    while quarter < STRIPES.len() {
+        firsts[quarter + 1] = firsts[quarter] + STRIPES[quarter];
+        quarter += 1;
+    }
+    firsts
+};
+
+/// Bits of a hash that say which quarter it is in.
+const QUARTER_BITS: u32 = 2;
+/// Bits of the place in the quarter that are looked at.
+const PLACE_BITS: u32 = 32;
 
 /// What an entry weighs in a walk besides its content.
 const ENTRY_BYTES: usize = 64;
@@ -87,7 +104,7 @@ impl Table {
     #[must_use]
     pub fn new(seed: u64, origins: Arc<Origins>) -> Self {
         Self {
-            stripes: (0..1 << STRIPE_BITS).map(|_| RwLock::new(HashTable::new())).collect(),
+            stripes: (0..FIRST_STRIPES[4]).map(|_| RwLock::new(HashTable::new())).collect(),
             hasher: FixedState::with_seed(seed),
             origins,
             counts: Counts::default(),
@@ -208,7 +225,7 @@ impl Table {
             }
             let enough = is_full(&entries, bytes) || passed >= bounds.entries_max.saturating_mul(PASSED_PER_ENTRY);
             if at + 1 < self.stripes.len() && enough {
-                return Walk { entries, next: Some(((at + 1) as u64) << (u64::BITS - STRIPE_BITS)) };
+                return Walk { entries, next: Some(first_hash_of(at + 1)) };
             }
         }
         Walk { entries, next: None }
@@ -254,7 +271,16 @@ impl Table {
 }
 
 fn stripe_of(key_hash: u64) -> usize {
-    usize::try_from(key_hash >> (u64::BITS - STRIPE_BITS)).expect("ten bits fit")
+    let quarter = (key_hash >> (u64::BITS - QUARTER_BITS)) as usize;
+    let place = (key_hash << QUARTER_BITS) >> (u64::BITS - PLACE_BITS);
+    FIRST_STRIPES[quarter] + ((place * STRIPES[quarter] as u64) >> PLACE_BITS) as usize
+}
+
+/// The least hash in a stripe.
+fn first_hash_of(stripe: usize) -> u64 {
+    let quarter = FIRST_STRIPES.partition_point(|first| *first <= stripe) - 1;
+    let place = (((stripe - FIRST_STRIPES[quarter]) as u64) << PLACE_BITS).div_ceil(STRIPES[quarter] as u64);
+    (quarter as u64) << (u64::BITS - QUARTER_BITS) | place << (u64::BITS - QUARTER_BITS - PLACE_BITS)
 }
 
 #[cfg(test)]
@@ -298,6 +324,15 @@ mod tests {
         assert!(table.memory_bytes() > 0);
         assert!(table.remove_if(b"k", key_hash(b"k"), Entry::is_tombstone));
         assert_eq!((table.tombstones(), table.bytes(), table.memory_bytes()), (0, 0, 0));
+    }
+
+    #[test]
+    fn stripes_are_in_the_order_of_hashes_and_leave_nothing_out() {
+        assert_eq!((stripe_of(0), stripe_of(u64::MAX)), (0, FIRST_STRIPES[4] - 1));
+        for stripe in 1..FIRST_STRIPES[4] {
+            let first = first_hash_of(stripe);
+            assert_eq!((stripe_of(first - 1), stripe_of(first)), (stripe - 1, stripe));
+        }
     }
 
     #[test]

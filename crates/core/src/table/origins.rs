@@ -10,6 +10,20 @@ use crate::id::Origin;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OriginRef(u32);
 
+impl OriginRef {
+    /// As bytes; the first one is enough for a small index.
+    #[must_use]
+    pub(super) fn to_bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+
+    /// The name with these bytes.
+    #[must_use]
+    pub(super) fn from_bytes(bytes: [u8; 4]) -> Self {
+        Self(u32::from_le_bytes(bytes))
+    }
+}
+
 /// Every origin that this process has met, for all its tables. Grows by one per life of a member and view. Who reads takes no
 /// lock.
 #[derive(Debug, Default)]
