@@ -100,10 +100,11 @@ start_redis() {
 
 redis_answers() { redis-cli -p "$redis_port" ping >/dev/null 2>&1; }
 
-# load_redis KEYS: writes keys as redis-benchmark names them, 16 bytes each, with values of 32 bytes.
+# load_redis KEYS [BYTES]: writes keys as redis-benchmark names them, 16 bytes each, with values of 32 bytes or as many as told.
 load_redis() {
-    awk -v n="$1" 'BEGIN { for (at = 0; at < n; at++) printf "SET key:%012d vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\n", at }' |
-        redis-cli -p "$redis_port" --pipe >/dev/null
+    awk -v n="$1" -v bytes="${2:-32}" 'BEGIN {
+        value = sprintf("%" bytes "s", ""); gsub(/ /, "v", value)
+        for (at = 0; at < n; at++) printf "SET key:%012d %s\r\n", at, value }' | redis-cli -p "$redis_port" --pipe >/dev/null
 }
 
 # fetch ADDRESS PATH: the whole response to a GET, by bash's own sockets; nothing where nobody listens.
