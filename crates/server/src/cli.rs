@@ -4,7 +4,6 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Parser, Subcommand};
 
 use crate::bench::args::{BareArgs, BenchArgs};
-use crate::commands::EXIT_CODES;
 
 /// A distributed, in-memory, causally consistent key-value store.
 #[derive(Debug, Parser)]
@@ -23,13 +22,10 @@ pub(crate) enum Command {
     /// Run a whole cluster on this machine, for trying
     Dev(DevArgs),
     /// Write a key
-    #[command(after_help = EXIT_CODES)]
     Put(PutArgs),
     /// Read a key
-    #[command(after_help = EXIT_CODES)]
     Get(GetArgs),
     /// Delete a key
-    #[command(after_help = EXIT_CODES)]
     Delete(DeleteArgs),
     /// Ask a node whether it is well; the exit code says so
     Health(HealthArgs),
@@ -37,6 +33,10 @@ pub(crate) enum Command {
     View(ViewArgs),
     /// Measure what a running node sustains
     Bench(BenchArgs),
+    /// Print what makes a shell complete the names of commands and options
+    Completions(CompletionsArgs),
+    /// Print the manual page of a command, or write all of them
+    Man(ManArgs),
     /// Serve fixed answers with the same HTTP server and no store, to compare with
     #[command(hide = true)]
     Bare(BareArgs),
@@ -233,6 +233,24 @@ pub(crate) struct ChangeArgs {
     /// Refuse unless the view has this epoch; without it and without a list of all members, the epoch whose members are changed
     #[arg(long)]
     pub(crate) expected_epoch: Option<u32>,
+}
+
+/// Options of `precede completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Options of `precede man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The command whose page is printed, for example `view change`; without it that of precede itself
+    pub(crate) command: Vec<String>,
+    /// Write all pages into this directory instead, which is made if it is not there
+    #[arg(long, conflicts_with = "command")]
+    pub(crate) dir: Option<std::path::PathBuf>,
 }
 
 /// A setting as it was said.

@@ -1,9 +1,5 @@
 //! Single operations from the command line, through the client library.
-//!
-//! Exit codes ([`EXIT_CODES`] tells them to users): 0 done, 1 the key does not exist, 2 a mistake of the caller, 3 nothing
-//! could serve it or its outcome is unknown.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use base64::Engine;
@@ -12,15 +8,9 @@ use bytes::Bytes;
 use precede_client::{Address, Client, Error, Session, SessionFile, Value};
 use serde_json::value::RawValue;
 
-use crate::EXIT_USAGE;
 use crate::cli::{ClientArgs, DeleteArgs, GetArgs, PutArgs};
+use crate::exit::{Exit, fail, print};
 use crate::http::Object;
-
-/// The exit codes, for the help of the commands.
-pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 the key does not exist, 2 a mistake of the caller, \
-3 nothing could serve it or its outcome is unknown";
-const EXIT_ABSENT: u8 = 1;
-const EXIT_UNAVAILABLE: u8 = 3;
 
 /// Writes a key.
 pub(crate) async fn put(args: &PutArgs) -> ExitCode {
@@ -101,57 +91,68 @@ type Printed = Option<(Vec<u8>, Bytes)>;
 async fn run(
     args: &ClientArgs,
     operation: impl AsyncFnOnce(&mut Session) -> Result<Printed, Error>,
-) -> Result<Printed, (u8, String)> {
-    let client = Client::new(&args.nodes).map_err(|error| (EXIT_USAGE, error.to_string()))?;
+) -> Result<Printed, (Exit, String)> {
+    let client = Client::new(&args.nodes).map_err(|error| (Exit::Usage, with_causes(error)))?;
     let file = args.session.as_ref().map(SessionFile::new);
     let mut session = match &file {
-        Some(file) => file.load(&client).map_err(|error| (EXIT_USAGE, error.to_string()))?,
+        Some(file) => file.load(&client).map_err(|error| (Exit::Usage, with_causes(error)))?,
         None => client.session(),
     };
-    let printed = operation(&mut session).await.map_err(|error| (exit_code(&error), error.to_string()))?;
+    let printed = operation(&mut session).await.map_err(|error| (exit(&error), remedied(&error, args)))?;
     if let Some(file) = &file {
-        file.save(&session).map_err(|error| (EXIT_USAGE, error.to_string()))?;
+        file.save(&session).map_err(|error| (Exit::Usage, with_causes(error)))?;
     }
     Ok(printed)
 }
 
-fn finish(result: Result<Printed, (u8, String)>, as_json: bool, as_bytes: bool) -> ExitCode {
+fn finish(result: Result<Printed, (Exit, String)>, as_json: bool, as_bytes: bool) -> ExitCode {
     match result {
         Ok(Some((text, object))) => {
             let mut out = if as_json { object.to_vec() } else { text };
             if !as_bytes {
                 out.push(b'\n');
             }
-            print(&out, ExitCode::SUCCESS)
+            print(&out, Exit::Done)
         }
         Ok(None) if as_json => {
             let object = Object::new(64).boolean("doesExist", false).finish();
-            print(&[&object[..], b"\n"].concat(), ExitCode::from(EXIT_ABSENT))
+            print(&[&object[..], b"\n"].concat(), Exit::No)
         }
         Ok(None) => {
             eprintln!("the key does not exist");
-            ExitCode::from(EXIT_ABSENT)
+            Exit::No.into()
         }
-        Err((code, error)) => {
-            eprintln!("error: {error}");
-            ExitCode::from(code)
+        Err((exit, error)) => fail(exit, error),
+    }
+}
+
+/// An error and what led to it.
+fn with_causes(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
+}
+
+/// An error, and what to do about it here where it does not say so itself.
+fn remedied(error: &Error, args: &ClientArgs) -> String {
+    match (error, &args.session) {
+        (Error::ContextLost, Some(file)) => {
+            let file = file.display();
+            format!("the cluster no longer knows the view of the context in {file}: remove {file} to go on without it")
+        }
+        (Error::Unavailable { .. } | Error::Protocol { .. }, _) => {
+            format!("{error}; `precede health --node ADDR` says how a node is, --node names another one")
+        }
+        (Error::OutcomeUnknown { .. }, _) => format!("{error}; read the key to see, or write it again"),
+        (Error::ContextLost | Error::Refused { .. } | Error::BadRequest { .. } | Error::InvalidAddress { .. }, _) => {
+            error.to_string()
         }
     }
 }
 
-/// Prints, and ends with this code if that was possible.
-fn print(out: &[u8], code: ExitCode) -> ExitCode {
-    match std::io::stdout().write_all(out) {
-        Ok(()) => code,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-fn exit_code(error: &Error) -> u8 {
+fn exit(error: &Error) -> Exit {
     match error {
-        Error::Refused { .. } | Error::BadRequest { .. } | Error::InvalidAddress { .. } => EXIT_USAGE,
+        Error::Refused { .. } | Error::BadRequest { .. } | Error::InvalidAddress { .. } => Exit::Usage,
         Error::Unavailable { .. } | Error::OutcomeUnknown { .. } | Error::ContextLost | Error::Protocol { .. } => {
-            EXIT_UNAVAILABLE
+            Exit::Unavailable
         }
     }
 }

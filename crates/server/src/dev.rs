@@ -10,8 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::EXIT_USAGE;
 use crate::cli::{DevArgs, SETTINGS};
+use crate::exit::{Exit, fail, say};
 use crate::health;
 
 /// For all nodes to be ready.
@@ -36,17 +36,11 @@ struct Plan {
 pub(crate) async fn command(args: &DevArgs) -> ExitCode {
     let plan = match Plan::new(args) {
         Ok(plan) => plan,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return fail(Exit::Usage, error),
     };
     match run(&plan).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Ok(()) => Exit::Done.into(),
+        Err(error) => fail(Exit::No, format_args!("{error:#}")),
     }
 }
 
@@ -109,7 +103,7 @@ async fn run(plan: &Plan) -> anyhow::Result<()> {
         ended = watch(plan, &mut children, &pids) => ended?,
         () = asked_to_end => {}
     }
-    println!("\nstopping");
+    say("\nstopping");
     stdins.clear();
     // Those that have not ended then are killed when their handles are dropped.
     let _ = timeout(END_TIMEOUT, async { while children.join_next().await.is_some() {} }).await;
@@ -160,15 +154,15 @@ async fn all_ready(plan: &Plan) -> anyhow::Result<()> {
 }
 
 fn introduce(plan: &Plan, pids: &[u32]) {
-    println!("{} nodes are ready\n", plan.members.len());
-    println!("  {:<22} {:<6} pid", "node", "shard");
+    say(format_args!("{} nodes are ready\n", plan.members.len()));
+    say(format_args!("  {:<22} {:<6} pid", "node", "shard"));
     for (member, pid) in plan.members.iter().chain(&plan.spares).zip(pids) {
         let shard = plan.view.shard_of_member(member.node_id()).map_or("spare".to_owned(), |shard| shard.0.to_string());
-        println!("  {:<22} {shard:<6} {pid}", member.as_str());
+        say(format_args!("  {:<22} {shard:<6} {pid}", member.as_str()));
     }
     let first = &plan.members[0];
     let last = plan.members.last().unwrap_or(first);
-    println!(
+    say(format_args!(
         "\ntry\n\n\
          \x20 T=$(curl -s -D - -o /dev/stderr -X PUT http://{first}/kv-store/keys/greeting -d '{{\"value\": \"hello\"}}' \
          | sed -n 's/^causal-context: //p' | tr -d '\\r')\n\
@@ -176,7 +170,7 @@ fn introduce(plan: &Plan, pids: &[u32]) {
          \x20 curl -s -H \"Causal-Context: $T\" -X DELETE http://{last}/kv-store/keys/greeting\n\n\
          {}kill a node by its pid to see the others go on; Ctrl-C ends all\n",
         grow(plan),
-    );
+    ));
 }
 
 /// How to take the spares in.
@@ -194,8 +188,9 @@ fn program() -> String {
 }
 
 fn lament(plan: &Plan, member: &Address, status: std::io::Result<ExitStatus>) {
-    println!("node {member} has ended ({}); the others go on. To start it again:\n", describe(status));
-    println!("  {} {}\n", program(), plan.serve(member).join(" "));
+    let status = describe(status);
+    say(format_args!("node {member} has ended ({status}); the others go on. To start it again:\n"));
+    say(format_args!("  {} {}\n", program(), plan.serve(member).join(" ")));
 }
 
 fn describe(status: std::io::Result<ExitStatus>) -> String {

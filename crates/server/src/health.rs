@@ -1,7 +1,5 @@
 //! `precede health`: asks a node how it is, and says so by the exit code, for containers and scripts that have no other
 //! program at hand.
-//!
-//! Exit codes: 0 it is well, 1 it answers that it is not ready, 3 it does not answer.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,9 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::cli::HealthArgs;
+use crate::exit::{Exit, fail, print_line};
 
-const EXIT_NOT_READY: u8 = 1;
-const EXIT_SILENT: u8 = 3;
 /// Bytes of an answer that are read at most.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
@@ -22,22 +19,22 @@ pub(crate) async fn command(args: &HealthArgs) -> ExitCode {
     let node = args.node.clone().unwrap_or_else(|| format!("127.0.0.1:{}", args.port));
     let path = if args.alive { "/healthz" } else { "/readyz" };
     match timeout(Duration::from_millis(args.timeout_ms), probe(&node, path)).await {
-        Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => {
-            println!("{}", body(&answer));
-            ExitCode::SUCCESS
-        }
+        Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => print_line(body(&answer), Exit::Done),
         Ok(Ok(answer)) => {
             eprintln!("{}", body(&answer));
-            ExitCode::from(EXIT_NOT_READY)
+            Exit::No.into()
         }
-        Ok(Err(error)) => {
-            eprintln!("error: {node}: {error}");
-            ExitCode::from(EXIT_SILENT)
-        }
-        Err(_) => {
-            eprintln!("error: {node} did not answer within {} ms", args.timeout_ms);
-            ExitCode::from(EXIT_SILENT)
-        }
+        Ok(Err(error)) => fail(
+            Exit::Unavailable,
+            format_args!("{node}: {error}: start the node, or name another one with --node or --port"),
+        ),
+        Err(_) => fail(
+            Exit::Unavailable,
+            format_args!(
+                "{node} did not answer within {} ms: it is busy or cut off; --timeout-ms waits longer",
+                args.timeout_ms
+            ),
+        ),
     }
 }
 

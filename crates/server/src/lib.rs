@@ -4,6 +4,7 @@
 //! | module | responsibility |
 //! |---|---|
 //! | `cli`, `settings` | what was said on the command line and in the environment; what it resolves to |
+//! | `help`, `pages`, `exit` | examples, manual pages and completions; every exit code and what it means |
 //! | `serve` | one node from its start to its end |
 //! | `driver`, `clock`, `events` | the core's time, inputs and effects |
 //! | `http` | clients: the accept loop, its limits, and every route |
@@ -20,11 +21,14 @@ mod commands;
 mod dev;
 mod driver;
 mod events;
+mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
+mod help;
 mod http;
 mod logging;
+mod pages;
 mod peer;
 mod serve;
 mod settings;
@@ -32,27 +36,22 @@ mod view;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 use crate::cli::{Cli, Command};
-
-/// Exit code of a usage or configuration error.
-const EXIT_USAGE: u8 = 2;
+use crate::exit::{Exit, fail};
 
 /// Parses the command line and runs what it asks for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = help::command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: the async runtime cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fail(Exit::No, format_args!("the async runtime cannot start: {error}")),
     };
     let code = match cli.command {
         Command::Serve(args) => {
@@ -66,6 +65,8 @@ pub fn main() -> ExitCode {
         Command::Health(args) => runtime.block_on(health::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),
         Command::Bench(args) => runtime.block_on(bench::command(&args)),
+        Command::Completions(args) => pages::completions(&args),
+        Command::Man(args) => pages::man(&args),
         Command::Bare(args) => runtime.block_on(bench::bare::command(&args)),
     };
     // Tasks of links and connections end with the process; nothing is gained by waiting for them.

@@ -15,17 +15,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::EXIT_USAGE;
 use crate::cli::Said;
 use crate::driver::Driver;
+use crate::exit::{Exit, fail};
 use crate::http::App;
 use crate::http::accept;
 use crate::http::workers::Workers;
 use crate::settings::{HttpLimits, Settings, SettingsError};
 use crate::{logging, peer};
 
-/// Exit code of a node that ended because a later life of its address exists.
-const EXIT_SUPERSEDED: u8 = 3;
 /// For everything that is to be done before the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is looked whether it is done.
@@ -46,24 +44,17 @@ pub(crate) async fn command(said: &Said, exit_with_stdin: bool) -> ExitCode {
     let (listener, config, http) = match bind(said).await {
         Ok(bound) => bound,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(if error.is::<SettingsError>() { EXIT_USAGE } else { 1 });
+            return fail(if error.is::<SettingsError>() { Exit::Usage } else { Exit::No }, format_args!("{error:#}"));
         }
     };
     let shutdown = match shutdown(exit_with_stdin) {
         Ok(shutdown) => shutdown,
-        Err(error) => {
-            eprintln!("error: signals cannot be heard: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fail(Exit::No, format_args!("signals cannot be heard: {error}")),
     };
     match run(listener, config, http, shutdown).await {
-        Ok(End::Asked) => ExitCode::SUCCESS,
-        Ok(End::Superseded) => ExitCode::from(EXIT_SUPERSEDED),
-        Err(error) => {
-            eprintln!("error: the threads for connections cannot start: {error}");
-            ExitCode::FAILURE
-        }
+        Ok(End::Asked) => Exit::Done.into(),
+        Ok(End::Superseded) => Exit::Unavailable.into(),
+        Err(error) => fail(Exit::No, format_args!("the threads for connections cannot start: {error}")),
     }
 }
 

@@ -1,6 +1,4 @@
 //! The view from the command line: shown, planned, changed.
-//!
-//! Exit codes: 0 done, 2 a mistake of the caller, 3 refused for now, not done yet, or nobody answers.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -12,10 +10,9 @@ use precede_client::{Address, Client, Error, Move, ShardState, ViewChange, ViewC
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::EXIT_USAGE;
 use crate::cli::{ChangeArgs, ViewArgs, ViewCommand};
+use crate::exit::{Exit, fail, print_line};
 
-const EXIT_UNAVAILABLE: u8 = 3;
 /// The answer to the change itself is waited for so long; then its progress is asked for.
 const FIRST_WAIT_MS: u64 = 300;
 /// Between two looks at the progress.
@@ -26,9 +23,8 @@ pub(crate) async fn command(args: &ViewArgs) -> ExitCode {
     match run(args).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
             let usage = matches!(error, Error::BadRequest { .. } | Error::InvalidAddress { .. });
-            ExitCode::from(if usage { EXIT_USAGE } else { EXIT_UNAVAILABLE })
+            fail(if usage { Exit::Usage } else { Exit::Unavailable }, error)
         }
     }
 }
@@ -36,24 +32,18 @@ pub(crate) async fn command(args: &ViewArgs) -> ExitCode {
 async fn run(args: &ViewArgs) -> Result<ExitCode, Error> {
     let client = Client::new(&args.nodes)?;
     match &args.command {
-        None | Some(ViewCommand::Show) => {
-            show(&client.view_state().await?, args.json);
-            Ok(ExitCode::SUCCESS)
-        }
+        None | Some(ViewCommand::Show) => Ok(print_line(&shown(&client.view_state().await?, args.json), Exit::Done)),
         Some(ViewCommand::Plan(change)) => {
             let asked = asked(&client, change).await?;
-            plan(&client.change_view(&ViewChange { dry_run: true, ..asked }).await?, args.json);
-            Ok(ExitCode::SUCCESS)
+            let changed = client.change_view(&ViewChange { dry_run: true, ..asked }).await?;
+            Ok(print_line(&planned(&changed, args.json), Exit::Done))
         }
         Some(ViewCommand::Change(change)) => {
             let progress = Cell::new(Progress::Planning);
             // Heard from the first request on.
             let mut interrupt = match signal(SignalKind::interrupt()) {
                 Ok(interrupt) => interrupt,
-                Err(error) => {
-                    eprintln!("error: signals cannot be heard: {error}");
-                    return Ok(ExitCode::FAILURE);
-                }
+                Err(error) => return Ok(fail(Exit::No, format_args!("signals cannot be heard: {error}"))),
             };
             let change = async {
                 let asked = asked(&client, change).await?;
@@ -63,7 +53,7 @@ async fn run(args: &ViewArgs) -> Result<ExitCode, Error> {
                 done = change => done,
                 _ = interrupt.recv() => {
                     eprintln!("\n{}", progress.get().when_interrupted());
-                    Ok(ExitCode::from(EXIT_UNAVAILABLE))
+                    Ok(Exit::Unavailable.into())
                 }
             }
         }
@@ -149,8 +139,7 @@ async fn carry_out(
     for given_up in &changed.given_up {
         eprintln!("given up: {given_up}");
     }
-    show(&client.view_state().await?, as_json);
-    Ok(ExitCode::SUCCESS)
+    Ok(print_line(&shown(&client.view_state().await?, as_json), Exit::Done))
 }
 
 /// Keys on their way, and the bytes of them and their values.
@@ -212,25 +201,25 @@ async fn received(changed: &ViewChanged) -> Amount {
     sum
 }
 
-fn show(state: &ViewState, as_json: bool) {
+fn shown(state: &ViewState, as_json: bool) -> String {
     if as_json {
         let shard = |shard: &ShardState| json!({ "shard-id": shard.shard_id, "replicas": shard.replicas });
         let shards: Vec<_> = state.shards.iter().map(shard).collect();
         let (epoch, repl_factor) = (state.epoch, state.repl_factor);
         let view = json!({ "epoch": epoch, "repl-factor": repl_factor, "settled": state.settled, "shards": shards });
-        println!("{view}");
-        return;
+        return view.to_string();
     }
     let progress = if state.settled { "settled" } else { "keys are on their way" };
-    println!("epoch {}, {} replicas per shard at least, {progress}\n", state.epoch, state.repl_factor);
-    println!("  {:<6} replicas", "shard");
+    let mut text = format!("epoch {}, {} replicas per shard at least, {progress}\n\n", state.epoch, state.repl_factor);
+    text += &format!("  {:<6} replicas", "shard");
     for shard in &state.shards {
         let waits = if shard.settled == Some(false) { "  (waits for keys)" } else { "" };
-        println!("  {:<6} {}{waits}", shard.shard_id, shard.replicas.join(", "));
+        text += &format!("\n  {:<6} {}{waits}", shard.shard_id, shard.replicas.join(", "));
     }
+    text
 }
 
-fn plan(changed: &ViewChanged, as_json: bool) {
+fn planned(changed: &ViewChanged, as_json: bool) -> String {
     if as_json {
         let step = |step: &Move| {
             json!({ "from-shard": step.from_shard, "to": step.to, "to-shard": step.to_shard, "keys": step.keys,
@@ -239,21 +228,22 @@ fn plan(changed: &ViewChanged, as_json: bool) {
         let shard = |shard: &ShardState| json!({ "shard-id": shard.shard_id, "replicas": shard.replicas });
         let shards: Vec<_> = changed.shards.iter().map(shard).collect();
         let moves: Vec<_> = changed.moves.iter().map(step).collect();
-        println!("{}", json!({ "shards": shards, "moves": moves, "given-up": changed.given_up }));
-        return;
+        return json!({ "shards": shards, "moves": moves, "given-up": changed.given_up }).to_string();
     }
-    println!("  {:<6} replicas", "shard");
+    let mut text = format!("  {:<6} replicas", "shard");
     for shard in &changed.shards {
-        println!("  {:<6} {}", shard.shard_id, shard.replicas.join(", "));
+        text += &format!("\n  {:<6} {}", shard.shard_id, shard.replicas.join(", "));
     }
-    println!("\n  {:<6} {:<24} {:<6} {:>10} {:>10}", "from", "to", "shard", "keys", "bytes");
+    text += &format!("\n\n  {:<6} {:<24} {:<6} {:>10} {:>10}", "from", "to", "shard", "keys", "bytes");
     for step in &changed.moves {
         let bytes = HumanBytes(step.bytes).to_string();
-        println!("  {:<6} {:<24} {:<6} {:>10} {bytes:>10}", step.from_shard, step.to, step.to_shard, step.keys);
+        let (from, to, shard) = (step.from_shard, &step.to, step.to_shard);
+        text += &format!("\n  {from:<6} {to:<24} {shard:<6} {:>10} {bytes:>10}", step.keys);
     }
     for given_up in &changed.given_up {
-        println!("\nwould give up {given_up}");
+        text += &format!("\n\nwould give up {given_up}");
     }
+    text
 }
 
 #[cfg(test)]

@@ -27,18 +27,15 @@ use std::process::ExitCode;
 
 use crate::bench::args::BenchArgs;
 use crate::bench::report::Report;
+use crate::exit::{Exit, fail, print_line};
 
 /// Runs `precede bench`. It fails if no request was answered as it should be.
 pub(crate) async fn command(args: &BenchArgs) -> ExitCode {
     let tally = match load::run(args).await {
         Ok(tally) => tally,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fail(Exit::No, format_args!("{error:#}")),
     };
     let report = Report::new(args, &tally);
     let text = if args.json { report.json() } else { report.text() };
-    println!("{text}");
-    if report.requests > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    print_line(&text, if report.requests > 0 { Exit::Done } else { Exit::No })
 }
