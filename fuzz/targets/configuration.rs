@@ -1,4 +1,5 @@
-//! The configuration: lines of a setting's id, `=` and its text. What resolves is sound, and errors name what is wrong.
+//! The configuration: lines of a setting's id, `=` and its text; the same bytes as a file. What resolves is sound, and errors name what is
+//! wrong.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,6 +7,9 @@ use precede::fuzzing;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
+    for problem in fuzzing::file(text) {
+        assert!(problem.starts_with("f:"), "a problem of a file names its place: {problem}");
+    }
     let said: Vec<_> = text.lines().filter_map(|line| line.split_once('=')).collect();
     match fuzzing::settings(&said) {
         Ok(config) => {

@@ -1,9 +1,9 @@
-//! The command line: what can be said, and where it was said. What it means is for `settings`.
+//! The command line: what can be said. The options of a node come from `settings::table`.
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::bench::args::{BareArgs, BenchArgs};
+use crate::settings::said::Said;
 
 /// A distributed, in-memory, causally consistent key-value store.
 #[derive(Debug, Parser)]
@@ -19,6 +19,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run one node
     Serve(Box<ServeArgs>),
+    /// Check or show the settings of a node, without starting it
+    Config(Box<ConfigArgs>),
     /// Run a whole cluster on this machine, for trying
     Dev(DevArgs),
     /// Write a key
@@ -42,63 +44,54 @@ pub(crate) enum Command {
     Bare(BareArgs),
 }
 
-/// Options of `precede serve`. All of them are texts here: `settings` parses them, so that an error names the variable.
+/// Options of `precede serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// This node's name in the view: host:port, or a host that the port completes [default: 127.0.0.1 and the port]
-    #[arg(long, env = "ADDRESS")]
-    address: Option<String>,
-    /// The port to listen on [default: the address's port, or 8080]
-    #[arg(long, env = "PORT")]
-    port: Option<String>,
-    /// The IP address to listen on [default: 0.0.0.0 if PORT comes from the environment, else 127.0.0.1]
-    #[arg(long, env = "BIND")]
-    bind: Option<String>,
-    /// The members of the cluster, separated by commas; entries without a port get this node's [default: this node]
-    #[arg(long, env = "VIEW")]
-    view: Option<String>,
-    /// How many replicas each shard has at least [default: 1]
-    #[arg(long, env = "REPL_FACTOR")]
-    repl_factor: Option<String>,
-    /// The cluster's name; strangers are refused [default: derived from the view]
-    #[arg(long, env = "CLUSTER")]
-    cluster: Option<String>,
-    /// The longest key [default: 1024]
-    #[arg(long, env = "MAX_KEY_BYTES")]
-    max_key_bytes: Option<String>,
-    /// The largest value [default: 8388608]
-    #[arg(long, env = "MAX_VALUE_BYTES")]
-    max_value_bytes: Option<String>,
-    /// The largest request body [default: 8388608]
-    #[arg(long, env = "MAX_BODY_BYTES")]
-    max_body_bytes: Option<String>,
-    /// The largest head of a request [default: 16384]
-    #[arg(long, env = "MAX_HEADER_BYTES")]
-    max_header_bytes: Option<String>,
-    /// How much the replication window may hold [default: 268435456, or a quarter of the memory limit if that is less]
-    #[arg(long, env = "MAX_WINDOW_BYTES")]
-    max_window_bytes: Option<String>,
-    /// How much the node may hold before values that need more are refused [default: no limit]
-    #[arg(long, env = "MAX_MEMORY_BYTES")]
-    max_memory_bytes: Option<String>,
-    /// How many client connections are served at once [default: 16384]
-    #[arg(long, env = "MAX_CONNECTIONS")]
-    max_connections: Option<String>,
-    /// How many requests are in progress at once [default: 8192]
-    #[arg(long, env = "MAX_CONCURRENT_REQUESTS")]
-    max_concurrent_requests: Option<String>,
-    /// How long the head of a request may take to arrive [default: 10000]
-    #[arg(long, env = "HEADER_TIMEOUT_MS")]
-    header_timeout_ms: Option<String>,
-    /// How long the body of a request may take to arrive [default: 30000]
-    #[arg(long, env = "BODY_TIMEOUT_MS")]
-    body_timeout_ms: Option<String>,
-    /// How long a connection may be idle between requests [default: 75000]
-    #[arg(long, env = "IDLE_TIMEOUT_MS")]
-    idle_timeout_ms: Option<String>,
+    /// The settings.
+    #[command(flatten)]
+    pub(crate) said: Said,
     /// End when standard input ends (for processes that start nodes).
     #[arg(long, hide = true)]
     pub(crate) exit_with_stdin: bool,
+}
+
+/// Options of `precede config`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+/// What `precede config` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say everything that is wrong with the settings that a node would start with
+    Check(CheckArgs),
+    /// Show every setting that a node would start with, and where it comes from
+    Show(ShowArgs),
+}
+
+/// Options of `precede config check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration file; the environment counts too
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<std::path::PathBuf>,
+    /// The settings.
+    #[command(flatten)]
+    pub(crate) said: Said,
+}
+
+/// Options of `precede config show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The settings.
+    #[command(flatten)]
+    pub(crate) said: Said,
+    /// Print a JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `precede dev`.
@@ -251,51 +244,4 @@ pub(crate) struct ManArgs {
     /// Write all pages into this directory instead, which is made if it is not there
     #[arg(long, conflicts_with = "command")]
     pub(crate) dir: Option<std::path::PathBuf>,
-}
-
-/// A setting as it was said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
-    /// The flag or variable that said it, for error messages.
-    pub(crate) name: String,
-    /// The text.
-    pub(crate) value: String,
-    /// Whether it came from the environment.
-    pub(crate) from_env: bool,
-}
-
-/// Everything that was said to `precede serve`, by the setting's id (`repl_factor`). An empty variable says nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Said(pub(crate) std::collections::BTreeMap<&'static str, Told>);
-
-/// The settings that `said` looks for.
-pub(crate) const SETTINGS: [&str; 17] = [
-    "address",
-    "port",
-    "bind",
-    "view",
-    "repl_factor",
-    "cluster",
-    "max_key_bytes",
-    "max_value_bytes",
-    "max_body_bytes",
-    "max_header_bytes",
-    "max_window_bytes",
-    "max_memory_bytes",
-    "max_connections",
-    "max_concurrent_requests",
-    "header_timeout_ms",
-    "body_timeout_ms",
-    "idle_timeout_ms",
-];
-
-/// Collects what was said, flags before variables.
-pub(crate) fn said(matches: &ArgMatches) -> Said {
-    let told = SETTINGS.into_iter().filter_map(|id| {
-        let value = matches.get_one::<String>(id)?.trim().to_owned();
-        let from_env = matches.value_source(id) == Some(ValueSource::EnvVariable);
-        let name = if from_env { id.to_uppercase() } else { format!("--{}", id.replace('_', "-")) };
-        (!(from_env && value.is_empty())).then_some((id, Told { name, value, from_env }))
-    });
-    Said(told.collect())
 }

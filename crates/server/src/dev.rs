@@ -10,9 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::cli::{DevArgs, SETTINGS};
+use crate::cli::DevArgs;
 use crate::exit::{Exit, fail, say};
 use crate::health;
+use crate::settings::said;
 
 /// For all nodes to be ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -70,8 +71,8 @@ impl Plan {
     fn spawn(&self, member: &Address) -> anyhow::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
         // Only what is said here counts: what the environment says is meant for one node.
-        for setting in SETTINGS {
-            command.env_remove(setting.to_uppercase());
+        for variable in said::variables() {
+            command.env_remove(variable);
         }
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "error");

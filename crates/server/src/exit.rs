@@ -32,7 +32,7 @@ pub(crate) struct Meanings {
 }
 
 /// What the codes mean, for the help, the manual and `docs/cli.md`.
-pub(crate) const MEANINGS: [Meanings; 7] = [
+pub(crate) const MEANINGS: [Meanings; 8] = [
     Meanings {
         commands: &["serve"],
         codes: [
@@ -41,6 +41,10 @@ pub(crate) const MEANINGS: [Meanings; 7] = [
             "a wrong argument or setting",
             "another process with its address started later",
         ],
+    },
+    Meanings {
+        commands: &["config", "config check", "config show"],
+        codes: ["the settings are good", "", "a wrong argument or setting", "they could not be printed"],
     },
     Meanings { commands: &["dev"], codes: ["it was asked to end", "a node did not start", "a wrong argument", ""] },
     Meanings {

@@ -11,9 +11,9 @@ use precede_core::id::Address;
 use precede_core::placement::view::View;
 use precede_core::wire::request::ViewChange;
 
-use crate::cli::{SETTINGS, Said, Told};
 use crate::http::{Memo, Merger, Object, body, params, view_change};
-use crate::settings::Settings;
+use crate::settings::said::{Said, Source, Told, variables};
+use crate::settings::{Settings, file, table};
 
 /// A body's `value` and `causal-context`, as their texts.
 ///
@@ -70,12 +70,24 @@ pub fn view_change(body: &[u8], view: &View, me: &Address) -> Result<(ViewChange
 /// What is wrong with it.
 pub fn settings(said: &[(&str, &str)]) -> Result<Config, String> {
     let told = said.iter().filter_map(|(id, value)| {
-        let id = SETTINGS.into_iter().find(|known| known == id)?;
-        Some((id, Told { name: id.to_uppercase(), value: (*value).to_owned(), from_env: true }))
+        let id = table::find(id)?.id;
+        Some((id, Told { id, value: (*value).to_owned(), source: Source::Environment }))
     });
-    let settings = Settings::resolve(&Said(told.collect())).map_err(|error| error.to_string())?;
+    let said = Said { told: told.collect(), file: None };
+    let settings = Settings::resolve(&said).map_err(|error| error.to_string())?;
     // The system chooses a port for 0 before the core is configured.
     settings.config(settings.bind.port().max(1), 1).map_err(|error| error.to_string())
+}
+
+/// What is wrong with the text of a configuration file that is called `f`.
+#[must_use]
+pub fn file(text: &str) -> Vec<String> {
+    file::parse(text, "f").1
+}
+
+/// The variables of the environment that a node looks at: for tests that start nodes.
+pub fn environment() -> impl Iterator<Item = String> {
+    variables()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::exit::MEANINGS;
 
 /// Examples of each subcommand: what it does, and the line to type. Tests parse every one.
-pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 13] = [
+pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 16] = [
     (
         "serve",
         &[
@@ -18,6 +18,16 @@ pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 13] = [
                 "The first of two nodes that hold the same data",
                 "precede serve --address 10.0.0.1:8080 --bind 0.0.0.0 --view 10.0.0.1:8080,10.0.0.2:8080 --repl-factor 2",
             ),
+            ("With what a file says", "precede serve --config /etc/precede.toml"),
+        ],
+    ),
+    ("config", &[("Is node.toml good?", "precede config check node.toml")]),
+    ("config check", &[("In a script, before a node is started again", "precede config check /etc/precede.toml")]),
+    (
+        "config show",
+        &[
+            ("What would a node start with, and why?", "precede config show --config node.toml"),
+            ("The defaults", "precede config show"),
         ],
     ),
     (

@@ -3,7 +3,7 @@
 //!
 //! | module | responsibility |
 //! |---|---|
-//! | `cli`, `settings` | what was said on the command line and in the environment; what it resolves to |
+//! | `cli`, `settings`, `config` | what was said by flags, in the environment and in a file; what it resolves to; showing and checking it |
 //! | `help`, `pages`, `exit` | examples, manual pages and completions; every exit code and what it means |
 //! | `serve` | one node from its start to its end |
 //! | `driver`, `clock`, `events` | the core's time, inputs and effects |
@@ -18,6 +18,7 @@ mod bench;
 mod cli;
 mod clock;
 mod commands;
+mod config;
 mod dev;
 mod driver;
 mod events;
@@ -54,10 +55,8 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(Exit::No, format_args!("the async runtime cannot start: {error}")),
     };
     let code = match cli.command {
-        Command::Serve(args) => {
-            let said = cli::said(matches.subcommand_matches("serve").expect("it is this subcommand"));
-            runtime.block_on(serve::command(&said, args.exit_with_stdin))
-        }
+        Command::Serve(args) => runtime.block_on(serve::command(args.said, args.exit_with_stdin)),
+        Command::Config(args) => config::command(*args),
         Command::Dev(args) => runtime.block_on(dev::command(&args)),
         Command::Put(args) => runtime.block_on(commands::put(&args)),
         Command::Get(args) => runtime.block_on(commands::get(&args)),

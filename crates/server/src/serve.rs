@@ -15,12 +15,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::cli::Said;
 use crate::driver::Driver;
 use crate::exit::{Exit, fail};
 use crate::http::App;
 use crate::http::accept;
 use crate::http::workers::Workers;
+use crate::settings::said::Said;
 use crate::settings::{HttpLimits, Settings, SettingsError};
 use crate::{logging, peer};
 
@@ -39,7 +39,7 @@ pub(crate) enum End {
 }
 
 /// Runs `precede serve`.
-pub(crate) async fn command(said: &Said, exit_with_stdin: bool) -> ExitCode {
+pub(crate) async fn command(said: Said, exit_with_stdin: bool) -> ExitCode {
     logging::start();
     let (listener, config, http) = match bind(said).await {
         Ok(bound) => bound,
@@ -59,12 +59,9 @@ pub(crate) async fn command(said: &Said, exit_with_stdin: bool) -> ExitCode {
 }
 
 /// Resolves what was said and binds the port, which completes the address.
-async fn bind(said: &Said) -> anyhow::Result<(TcpListener, Config, HttpLimits)> {
-    let settings = Settings::resolve(said)?;
+async fn bind(mut said: Said) -> anyhow::Result<(TcpListener, Config, HttpLimits)> {
+    let settings = Settings::load(&mut said)?;
     let seed = SysRng.try_next_u64()?;
-    if settings.bind.port() != 0 {
-        settings.config(settings.bind.port(), seed)?;
-    }
     raise_open_files();
     let listener = TcpListener::bind(settings.bind).await.map_err(|error| {
         anyhow::anyhow!("cannot listen on {}: {error}; choose another --port or --bind", settings.bind)

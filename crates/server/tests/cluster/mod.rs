@@ -15,30 +15,11 @@ use serde_json::Value;
 
 /// For whatever a test waits for.
 pub const DEADLINE: Duration = Duration::from_secs(20);
-const VARIABLES: [&str; 17] = [
-    "ADDRESS",
-    "PORT",
-    "BIND",
-    "VIEW",
-    "REPL_FACTOR",
-    "CLUSTER",
-    "MAX_KEY_BYTES",
-    "MAX_VALUE_BYTES",
-    "MAX_BODY_BYTES",
-    "MAX_HEADER_BYTES",
-    "MAX_WINDOW_BYTES",
-    "MAX_MEMORY_BYTES",
-    "MAX_CONNECTIONS",
-    "MAX_CONCURRENT_REQUESTS",
-    "HEADER_TIMEOUT_MS",
-    "BODY_TIMEOUT_MS",
-    "IDLE_TIMEOUT_MS",
-];
 
 /// The binary, without the settings of the environment that the test runs in.
 pub fn precede() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_precede"));
-    for variable in VARIABLES {
+    for variable in precede::fuzzing::environment() {
         command.env_remove(variable);
     }
     command
