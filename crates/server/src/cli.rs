@@ -35,6 +35,8 @@ pub(crate) enum Command {
     View(ViewArgs),
     /// Measure what a running node sustains
     Bench(BenchArgs),
+    /// Print the HTTP interface as an OpenAPI document
+    Openapi,
     /// Print what makes a shell complete the names of commands and options
     Completions(CompletionsArgs),
     /// Print the manual page of a command, or write all of them

@@ -74,7 +74,7 @@ pub(crate) const MEANINGS: [Meanings; 8] = [
         codes: ["requests were answered", "none was", "a wrong argument", "the figures could not be printed"],
     },
     Meanings {
-        commands: &["completions", "man"],
+        commands: &["completions", "man", "openapi"],
         codes: ["done", "the files could not be written", "a wrong argument", "it could not be printed"],
     },
 ];

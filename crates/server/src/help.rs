@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::exit::MEANINGS;
 
 /// Examples of each subcommand: what it does, and the line to type. Tests parse every one.
-pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 16] = [
+pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 17] = [
     (
         "serve",
         &[
@@ -84,6 +84,7 @@ pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 16] = [
         ],
     ),
     ("completions", &[("For bash", "precede completions bash")]),
+    ("openapi", &[("For tools that read OpenAPI 3.1", "precede openapi")]),
     (
         "man",
         &[

@@ -64,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Health(args) => runtime.block_on(health::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),
         Command::Bench(args) => runtime.block_on(bench::command(&args)),
+        Command::Openapi => http::openapi::command(),
         Command::Completions(args) => pages::completions(&args),
         Command::Man(args) => pages::man(&args),
         Command::Bare(args) => runtime.block_on(bench::bare::command(&args)),

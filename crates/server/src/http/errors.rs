@@ -82,10 +82,11 @@ pub(crate) fn unknown_path(method: &Method, token: &str) -> Response {
 }
 
 /// A method that a path does not know.
-pub(crate) fn wrong_method(method: &Method, allow: &'static str, token: &str) -> Response {
+pub(crate) fn wrong_method(method: &Method, allowed: &[&str], token: &str) -> Response {
+    let allow = allowed.join(", ");
     let error = format!("Method not allowed: this path knows {allow}");
     let mut response = Failure::new(StatusCode::METHOD_NOT_ALLOWED, error).respond(method, token);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response.headers_mut().insert(ALLOW, reply::visible(&allow));
     response
 }
 

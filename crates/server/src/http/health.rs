@@ -7,15 +7,52 @@ use http::StatusCode;
 use crate::http::App;
 use crate::http::errors::Failure;
 use crate::http::json::Object;
+use crate::http::openapi::operation::Operation;
+use crate::http::openapi::schema::{body, list, only, text};
 use crate::http::reply::{self, Response};
 
+/// What is asked of a node's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// Whether the process answers.
+    Alive,
+    /// Whether clients should be sent here.
+    Ready,
+}
+
+/// Answers a probe.
+pub(crate) fn answer(app: &App, probe: Probe, token: &str) -> Response {
+    match probe {
+        Probe::Alive => alive(token),
+        Probe::Ready => ready(app, token),
+    }
+}
+
+/// What `/healthz` says.
+pub(crate) fn alive_operations() -> Vec<Operation> {
+    let operation = Operation::new("GET", "alive", "Does the process answer?");
+    vec![operation.answers(200, "It does", body(&[("message", only("Alive"))], &[])).limited()]
+}
+
+/// What `/readyz` says.
+pub(crate) fn ready_operations() -> Vec<Operation> {
+    let operation = Operation::new("GET", "ready", "Should clients be sent to this node?");
+    let error = [("error", only("Not ready")), ("message", only("Error in GET")), ("reasons", list(&text()))];
+    vec![
+        operation
+            .answers(200, "It has met its shard and holds what that holds", body(&[("message", only("Ready"))], &[]))
+            .fails_as(503, "Not now, with the reasons", body(&error, &[]))
+            .limited(),
+    ]
+}
+
 /// This process answers.
-pub(crate) fn alive(token: &str) -> Response {
+fn alive(token: &str) -> Response {
     reply::json(StatusCode::OK, Object::new(64).text("message", "Alive").context(token).finish(), token)
 }
 
 /// Whether clients should be sent here: 200, or 503 with the reasons why not.
-pub(crate) fn ready(app: &App, token: &str) -> Response {
+fn ready(app: &App, token: &str) -> Response {
     let reasons = reasons(app);
     if reasons.is_empty() {
         return reply::json(StatusCode::OK, Object::new(64).text("message", "Ready").context(token).finish(), token);

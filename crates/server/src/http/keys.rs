@@ -11,12 +11,15 @@ use precede_core::causality::token;
 use precede_core::placement::hash::key_hash;
 use precede_core::table::value::{Value, ValueRef};
 use precede_core::wire::request::{Action, Outcome, Reply, Request};
+use serde_json::{Value as Json, json};
 
 use crate::driver::Answer;
 use crate::http::App;
 use crate::http::errors::{self, Failure};
 use crate::http::json::Object;
 use crate::http::memo::Memo;
+use crate::http::openapi::operation::{ACKS, LOST_VIEW, NODE, Operation, VERSION};
+use crate::http::openapi::schema::{body, described, named_as, only, request, served_by, text};
 use crate::http::params::{self, Params};
 use crate::http::prepare::{Prepared, prepare};
 use crate::http::raw;
@@ -24,6 +27,73 @@ use crate::http::reply::{self, Response, Served};
 
 /// The answer of the core is waited for so much longer than the core may take.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// What the route says of itself.
+pub(crate) fn operations() -> Vec<Operation> {
+    let key = || described(json!({ "type": "string", "minLength": 1 }), KEY);
+    let refused = |operation: Operation| {
+        operation
+            .fails(400, "The key is missing, too long or not UTF-8, a parameter is wrong, or the body or a context is malformed")
+            .fails(410, LOST_VIEW)
+            .fails(503, "The context cannot be satisfied in time, no replica can be reached, or too much is in progress")
+    };
+    let address = [("address", served_by())];
+    let get = Operation::new("GET", "getKey", "Read a key")
+        .about("The value is never older than what the context has seen. Bytes are returned with their type where ?raw or Accept asks for them.")
+        .path("key", key())
+        .waits()
+        .may_be_raw();
+    let bytes = ("value-base64", described(text(), "Bytes that are no UTF-8"));
+    let found = [("message", only("Retrieved successfully")), ("doesExist", only(true))];
+    let mut found = body(&found, &[&address[..], &[("value", named_as("Value")), bytes]].concat());
+    found["oneOf"] = json!([{ "required": ["value"] }, { "required": ["value-base64"] }]);
+    let raw = json!({ "title": "raw", "description": "With ?raw, or where Accept leaves JSON out: a value that is JSON, as it is" });
+    let get = refused(get.answers(200, "The value", json!({ "anyOf": [found, raw] })).or_bytes(200))
+        .answers(404, "The key does not exist", named_as("Absent"))
+        .about_keys(&[(200, &[NODE, VERSION]), (404, &[NODE])]);
+
+    let written = |message: &str, replaced: Json| {
+        body(&[("message", only(message)), ("replaced", replaced)], &[("address", served_by())])
+    };
+    let put = Operation::new("PUT", "putKey", "Write a key")
+        .about("A body of another type than JSON, or of any with ?raw, is the value itself, kept with its type.")
+        .path("key", key())
+        .waits()
+        .has_concern()
+        .may_be_raw()
+        .takes(&request(&[("value", named_as("Value"))], &[]))
+        .takes_bytes()
+        .answers(200, "There was a value", written("Updated successfully", only(true)))
+        .answers(201, "There was none", written("Added successfully", only(false)));
+    let accepted = json!({ "anyOf": [
+        written("Updated successfully", only(true)), written("Added successfully", only(false)),
+    ] });
+    let write = |operation: Operation| {
+        refused(operation)
+            .fails(504, "Nobody can tell whether the write has taken effect: read the key, or write it again")
+    };
+    let put = write(put.answers(202, STANDS, accepted)).about_keys(&[
+        (200, &[NODE, VERSION, ACKS]),
+        (201, &[NODE, VERSION, ACKS]),
+        (202, &[NODE, VERSION, ACKS]),
+    ]);
+
+    let deleted =
+        || body(&[("message", only("Deleted successfully")), ("doesExist", only(true))], &[("address", served_by())]);
+    let delete = Operation::new("DELETE", "deleteKey", "Delete a key")
+        .path("key", key())
+        .waits()
+        .has_concern()
+        .answers(200, "Deleted", deleted())
+        .answers(202, STANDS, deleted())
+        .answers(404, "The key does not exist", named_as("Absent"));
+    let delete =
+        write(delete).about_keys(&[(200, &[NODE, VERSION, ACKS]), (202, &[NODE, VERSION, ACKS]), (404, &[NODE])]);
+    [get, put, delete].map(Operation::reads_a_body).into()
+}
+
+const KEY: &str = "Percent-decoded UTF-8, of at most MAX_KEY_BYTES bytes; it may contain slashes, encoded or not";
+const STANDS: &str = "The write stands, on fewer replicas than w asked for; Precede-Acks says on how many";
 
 /// Answers a request for a key; `encoded` is the key as it stands in the path.
 pub(crate) async fn answer(app: &App, memo: &Memo, head: &Parts, encoded: &str, body: Incoming) -> Response {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::http::App;
@@ -13,12 +13,9 @@ use crate::http::errors::{Failure, unknown_path, wrong_method};
 use crate::http::memo::Memo;
 use crate::http::prepare::{header_token, whole_token};
 use crate::http::reply::{self, Response};
-use crate::http::{health, keys, shards, view_change};
+use crate::http::routes::{self, Found, To};
+use crate::http::{health, keys, openapi, shards, view_change};
 use crate::peer;
-
-const KEYS: &str = "/kv-store/keys";
-const SHARDS: &str = "/kv-store/shards";
-const VIEW_CHANGE: &str = "/kv-store/view-change";
 
 /// What a request line has besides method and target: two spaces, the version, and its end.
 const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
@@ -67,7 +64,8 @@ pub(crate) async fn answer(
     }
     let (head, body) = request.into_parts();
     let draining = app.draining.load(Ordering::Relaxed);
-    if let Some(mut response) = too_long(app, &head).or_else(|| probe(app, &head)) {
+    let found = routes::find(head.uri.path());
+    if let Some(mut response) = too_long(app, &head, found).or_else(|| probe(app, &head, found)) {
         if draining && head.version != Version::HTTP_2 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -82,71 +80,53 @@ pub(crate) async fn answer(
         };
         return Failure::unavailable(reason).closing().respond(&head.method, &header_token(app, &head));
     }
-    let response = route(app, memo, &head, body).await;
+    let response = route(app, memo, &head, found, body).await;
     if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {
         activity.on_raw();
     }
     response
 }
 
-async fn route(app: &App, memo: &Memo, head: &Parts, body: Incoming) -> Response {
-    let path = head.uri.path();
-    if let Some(key) = key_of(path) {
-        return match head.method {
-            Method::GET | Method::PUT | Method::DELETE => keys::answer(app, memo, head, key, body).await,
-            _ => wrong_method(&head.method, "GET, PUT, DELETE", &whole_token(app, head, body).await),
-        };
-    }
-    let route = match path {
-        VIEW_CHANGE => {
-            return match head.method {
-                Method::PUT | Method::GET => view_change::answer(app, head, body).await,
-                _ => wrong_method(&head.method, "GET, PUT", &whole_token(app, head, body).await),
-            };
-        }
-        "/kv-store/key-count" => shards::Route::KeyCount,
-        SHARDS => shards::Route::Shards,
-        _ => match path.strip_prefix(SHARDS).and_then(|rest| rest.strip_prefix('/')) {
-            Some(id) if !id.contains('/') => shards::Route::Shard(id),
-            Some(_) | None => {
-                return unknown_path(&head.method, &whole_token(app, head, body).await);
-            }
-        },
+async fn route(app: &App, memo: &Memo, head: &Parts, found: Found<'_>, body: Incoming) -> Response {
+    let Some((route, part)) = found else {
+        return unknown_path(&head.method, &whole_token(app, head, body).await);
     };
-    match head.method {
-        Method::GET => shards::answer(app, head, route, body).await,
-        _ => wrong_method(&head.method, "GET", &whole_token(app, head, body).await),
+    if !route.knows(head.method.as_str()) {
+        return wrong_method(&head.method, route.methods, &whole_token(app, head, body).await);
+    }
+    match route.to {
+        To::Key => keys::answer(app, memo, head, part, body).await,
+        To::KeyCount => shards::answer(app, head, shards::Route::KeyCount, body).await,
+        To::Shards => shards::answer(app, head, shards::Route::Shards, body).await,
+        To::Shard => shards::answer(app, head, shards::Route::Shard(part), body).await,
+        To::ViewChange => view_change::answer(app, head, body).await,
+        To::OpenApi => openapi::answer(&whole_token(app, head, body).await),
+        To::Probe(probe) => health::answer(app, probe, &header_token(app, head)),
     }
 }
 
 /// Probes have a budget of their own: they are answered however busy the node is.
-fn probe(app: &App, head: &Parts) -> Option<Response> {
-    let token = || header_token(app, head);
-    match (&head.method, head.uri.path()) {
-        (&Method::GET, "/healthz") => Some(health::alive(&token())),
-        (&Method::GET, "/readyz") => Some(health::ready(app, &token())),
-        (method, "/healthz" | "/readyz") => Some(wrong_method(method, "GET", &token())),
-        _ => None,
-    }
+fn probe(app: &App, head: &Parts, found: Found<'_>) -> Option<Response> {
+    let (route, _) = found?;
+    let To::Probe(probe) = route.to else { return None };
+    let token = header_token(app, head);
+    Some(match route.knows(head.method.as_str()) {
+        true => health::answer(app, probe, &token),
+        false => wrong_method(&head.method, route.methods, &token),
+    })
 }
 
 /// Whether the head is longer than it may be: request line and header fields together. A key has a limit of its own, and
 /// does not count here.
-fn too_long(app: &App, head: &Parts) -> Option<Response> {
+fn too_long(app: &App, head: &Parts, found: Found<'_>) -> Option<Response> {
     let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let key = key_of(head.uri.path()).map_or(0, str::len);
+    let key = found.filter(|(route, _)| route.to == To::Key).map_or(0, |(_, key)| key.len());
     (head.method.as_str().len() + LINE_BYTES + target - key + fields > app.limits.header_bytes).then(|| {
         let error = format!("Request header is too large: the limit is {} bytes", app.limits.header_bytes);
         let failure = Failure::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error).closing();
         failure.respond(&head.method, &header_token(app, head))
     })
-}
-
-/// The key, as it stands in the path, if the path is that of a key.
-fn key_of(path: &str) -> Option<&str> {
-    let key = path.strip_prefix(KEYS)?;
-    if key.is_empty() { Some(key) } else { key.strip_prefix('/') }
 }
 
 fn upgrade(app: &App, mut request: Request<Incoming>) -> Response {

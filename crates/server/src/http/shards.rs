@@ -12,6 +12,8 @@ use crate::http::errors::{self, Failure};
 use crate::http::json::Object;
 use crate::http::keys::ask;
 use crate::http::memo::Memo;
+use crate::http::openapi::operation::Operation;
+use crate::http::openapi::schema::{body, described, list, number, only, text};
 use crate::http::params;
 use crate::http::prepare::{Prepared, prepare};
 use crate::http::reply::{self, Response};
@@ -25,6 +27,48 @@ pub(crate) enum Route<'a> {
     Shards,
     /// `/kv-store/shards/<id>`.
     Shard(&'a str),
+}
+
+/// What `/kv-store/key-count` says.
+pub(crate) fn key_count_operations() -> Vec<Operation> {
+    let operation = Operation::new("GET", "countKeys", "How many keys the asked node holds of its shard");
+    let message = ("message", only("Key count retrieved successfully"));
+    let counted = body(&[message, ("key-count", number()), ("shard-id", number())], &[]);
+    vec![
+        operation
+            .answers(200, "Counted", counted)
+            .fails(503, "This node holds no shard, or too many requests are in progress")
+            .reads_a_body(),
+    ]
+}
+
+/// What `/kv-store/shards` says.
+pub(crate) fn shards_operations() -> Vec<Operation> {
+    let operation = Operation::new("GET", "listShards", "The numbers of all shards");
+    let message = ("message", only("Shard membership retrieved successfully"));
+    let listed = body(&[message, ("shards", list(&number()))], &[]);
+    vec![operation.answers(200, "Listed", listed).reads_a_body()]
+}
+
+/// What `/kv-store/shards/<id>` says.
+pub(crate) fn shard_operations() -> Vec<Operation> {
+    let operation = Operation::new("GET", "getShard", "Who holds a shard, and how many keys it has");
+    let told = [
+        ("message", only("Shard information retrieved successfully")),
+        ("shard-id", number()),
+        ("key-count", number()),
+        ("replicas", list(&text())),
+    ];
+    vec![
+        operation
+            .path("id", described(number(), "The shard's number"))
+            .waits()
+            .answers(200, "Told", body(&told, &[]))
+            .fails(400, "A parameter of the query is wrong, or the body or a context is malformed")
+            .fails(404, "There is no such shard")
+            .fails(503, "No replica of the shard answers, or too many requests are in progress")
+            .reads_a_body(),
+    ]
 }
 
 /// Answers one of the routes.

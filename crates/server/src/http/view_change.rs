@@ -18,13 +18,17 @@ use crate::http::App;
 use crate::http::errors::{self, Failure};
 use crate::http::json::Object;
 use crate::http::memo::Memo;
+use crate::http::openapi::operation::Operation;
+use crate::http::openapi::schema::{
+    self, body, described, flag, list, named_as, number as count, object, one_of, only, request, text,
+};
 use crate::http::prepare::{Prepared, prepare};
 use crate::http::reply::{self, Response};
 use crate::settings::port_of;
 
 /// How long the answer waits for the change to be done, unless the request says otherwise, and at most.
 const TIMEOUT: Duration = Duration::from_secs(5);
-const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+const TIMEOUT_MAX_MS: u64 = 600_000;
 /// The answer of the core is waited for so much longer than the core may take.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -38,6 +42,64 @@ struct Body {
     force: serde_json::Value,
     expected_epoch: serde_json::Value,
     timeout_ms: serde_json::Value,
+}
+
+/// What the route says of itself.
+pub(crate) fn operations() -> Vec<Operation> {
+    let shard = |more: schema::Fields<'_>| {
+        object(&[&[("shard-id", count()), ("replicas", list(&text()))][..], more].concat(), &[])
+    };
+    let get = Operation::new("GET", "getView", "The view, and how far its last change is as this node knows it");
+    let told = [
+        ("message", only("View retrieved successfully")),
+        ("epoch", count()),
+        ("repl-factor", count()),
+        ("settled", described(flag(), "Whether everything has moved")),
+        ("shards", list(&shard(&[("settled", flag())]))),
+        ("former-epochs", list(&count())),
+        ("received-keys", count()),
+        ("received-bytes", count()),
+        ("live-keys", count()),
+    ];
+    let get = get.answers(200, "Told", body(&told, &[])).reads_a_body();
+
+    let members = json!({ "anyOf": [list(&text()), text()], "description": "host:port of every member, as a list or with commas" });
+    let asked = [
+        ("view", members),
+        ("repl-factor", described(count(), "How many replicas each shard has at least")),
+        ("dry-run", described(flag(), "Say what would move, and change nothing")),
+        ("force", described(flag(), "Go on where data may be given up")),
+        ("expected-epoch", described(count(), "Refuse unless the view has this epoch")),
+        (
+            "timeout-ms",
+            json!({ "type": "integer", "minimum": 0, "maximum": TIMEOUT_MAX_MS,
+                               "description": "How long the answer waits for everything to have moved" }),
+        ),
+    ];
+    let mut asked = request(&[], &asked);
+    asked["anyOf"] = json!([{ "required": ["view"] }, { "required": ["repl-factor"] }]);
+    let moved = object(
+        &[("from-shard", count()), ("to", text()), ("to-shard", count()), ("keys", count()), ("bytes", count())],
+        &[],
+    );
+    let changed = |messages: &[&str], more: schema::Fields<'_>| {
+        let told = [("message", one_of(messages)), ("shards", list(&named_as("ShardState")))];
+        body(&told, &[&[("given-up", list(&text())), ("outstanding", list(&count()))][..], more].concat())
+    };
+    let done = changed(&["View change successful", "View change planned"], &[("moves", list(&moved))]);
+    let put = Operation::new("PUT", "changeView", "Change the view: members, or the replication factor")
+        .about("What is left out stays as it is. Ask a node that stays.")
+        .takes(&asked)
+        .answers(200, "Everything has moved, or the plan", done)
+        .answers(
+            202,
+            "The view has changed, and not everything has moved yet",
+            changed(&["Partial view change successful"], &[]),
+        )
+        .fails(400, "A field is wrong, named in the text, or a context is malformed")
+        .fails(409, "Another change is in progress, or the view has not the expected epoch")
+        .fails(503, "Data would be given up, members do not answer, or too many requests are in progress");
+    vec![get, put.reads_a_body()]
 }
 
 /// Answers PUT and GET.
@@ -92,7 +154,7 @@ pub(crate) fn parse(body: &[u8], view: &View, me: &Address) -> Result<(ViewChang
     if body.view.is_null() && body.repl_factor.is_null() {
         return Err(Failure::bad("view and repl-factor are missing: name at least one of them"));
     }
-    let dry_run = flag(&body.dry_run, "dry-run")?;
+    let dry_run = switch(&body.dry_run, "dry-run")?;
     let expected_epoch = match &body.expected_epoch {
         serde_json::Value::Null => None,
         said => Some(number(said, "expected-epoch")?),
@@ -101,11 +163,11 @@ pub(crate) fn parse(body: &[u8], view: &View, me: &Address) -> Result<(ViewChang
         serde_json::Value::Null => TIMEOUT,
         said => Duration::from_millis(number(said, "timeout-ms")?),
     };
-    if timeout > TIMEOUT_MAX {
-        let most = TIMEOUT_MAX.as_millis();
-        return Err(Failure::bad(format!("timeout-ms is too large: the limit is {most}; poll the progress instead")));
+    if timeout > Duration::from_millis(TIMEOUT_MAX_MS) {
+        let error = format!("timeout-ms is too large: the limit is {TIMEOUT_MAX_MS}; poll the progress instead");
+        return Err(Failure::bad(error));
     }
-    let force = flag(&body.force, "force")?;
+    let force = switch(&body.force, "force")?;
     Ok((ViewChange { members, repl_factor, dry_run, force, expected_epoch }, timeout))
 }
 
@@ -134,7 +196,7 @@ fn number<T: TryFrom<u64>>(said: &serde_json::Value, name: &str) -> Result<T, Fa
     })
 }
 
-fn flag(said: &serde_json::Value, name: &str) -> Result<bool, Failure> {
+fn switch(said: &serde_json::Value, name: &str) -> Result<bool, Failure> {
     match said {
         serde_json::Value::Null => Ok(false),
         serde_json::Value::Bool(flag) => Ok(*flag),

@@ -1,0 +1,143 @@
+//! The table of routes: where a path leads, which methods it knows, and how it is described. A path that is not in the table is unknown,
+//! and `service` answers each [`To`]: there is no route without a description.
+
+use crate::http::health::Probe;
+use crate::http::openapi::operation::Operation;
+use crate::http::{health, keys, openapi, shards, view_change};
+
+/// Where a path leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum To {
+    /// A key.
+    Key,
+    /// The number of keys here.
+    KeyCount,
+    /// All shards.
+    Shards,
+    /// One shard.
+    Shard,
+    /// The view.
+    ViewChange,
+    /// Whether the node is well.
+    Probe(Probe),
+    /// The description of all this.
+    OpenApi,
+}
+
+/// What the part of a path in braces may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// There is none.
+    None,
+    /// What is left of the path, with its slashes; nothing too.
+    Rest,
+    /// What is left of the path, which has no slash.
+    Segment,
+}
+
+/// One route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// Where it leads.
+    pub(crate) to: To,
+    /// The path, as it is described.
+    pub(crate) path: &'static str,
+    /// The path up to the part in braces, without the slash before it.
+    fixed: &'static str,
+    part: Part,
+    /// The methods that it knows.
+    pub(crate) methods: &'static [&'static str],
+    /// Describes each of them, in their order.
+    pub(crate) operations: fn() -> Vec<Operation>,
+}
+
+/// All routes. Keys are the hot path: they are first.
+pub(crate) static ROUTES: [Route; 8] = [
+    Route {
+        to: To::Key,
+        path: "/kv-store/keys/{key}",
+        fixed: "/kv-store/keys",
+        part: Part::Rest,
+        methods: &["GET", "PUT", "DELETE"],
+        operations: keys::operations,
+    },
+    fixed(To::KeyCount, "/kv-store/key-count", &["GET"], shards::key_count_operations),
+    fixed(To::Shards, "/kv-store/shards", &["GET"], shards::shards_operations),
+    Route {
+        to: To::Shard,
+        path: "/kv-store/shards/{id}",
+        fixed: "/kv-store/shards",
+        part: Part::Segment,
+        methods: &["GET"],
+        operations: shards::shard_operations,
+    },
+    fixed(To::ViewChange, "/kv-store/view-change", &["GET", "PUT"], view_change::operations),
+    fixed(To::Probe(Probe::Alive), "/healthz", &["GET"], health::alive_operations),
+    fixed(To::Probe(Probe::Ready), "/readyz", &["GET"], health::ready_operations),
+    fixed(To::OpenApi, "/openapi.json", &["GET"], openapi::operations),
+];
+
+const fn fixed(
+    to: To,
+    path: &'static str,
+    methods: &'static [&'static str],
+    operations: fn() -> Vec<Operation>,
+) -> Route {
+    Route { to, path, fixed: path, part: Part::None, methods, operations }
+}
+
+impl Route {
+    /// The part of the path that is not fixed, if the path is this route's.
+    fn part_of<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(self.fixed)?;
+        match self.part {
+            Part::None => rest.is_empty().then_some(rest),
+            Part::Rest if rest.is_empty() => Some(rest),
+            Part::Rest => rest.strip_prefix('/'),
+            Part::Segment => rest.strip_prefix('/').filter(|part| !part.contains('/')),
+        }
+    }
+
+    /// Whether it knows a method.
+    pub(crate) fn knows(&self, method: &str) -> bool {
+        self.methods.contains(&method)
+    }
+}
+
+/// The route of a path, if there is one, and the part of the path that is not fixed.
+pub(crate) type Found<'a> = Option<(&'static Route, &'a str)>;
+
+/// Finds the route of a path.
+pub(crate) fn find(path: &str) -> Found<'_> {
+    ROUTES.iter().find_map(|route| route.part_of(path).map(|part| (route, part)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_where_they_are_described_to_lead() {
+        for route in &ROUTES {
+            let (path, part) = match route.part {
+                Part::None => (route.path.to_owned(), ""),
+                Part::Rest | Part::Segment => {
+                    let (fixed, _) = route.path.split_once("/{").unwrap();
+                    assert_eq!(fixed, route.fixed);
+                    (format!("{fixed}/x"), "x")
+                }
+            };
+            let (found, rest) = find(&path).unwrap();
+            assert_eq!((found.to, rest), (route.to, part), "{path}");
+        }
+        let to = |path| find(path).map(|(route, part)| (route.to, part));
+        assert_eq!(to("/kv-store/keys"), Some((To::Key, "")));
+        assert_eq!(to("/kv-store/keys/"), Some((To::Key, "")));
+        assert_eq!(to("/kv-store/keys/a/b"), Some((To::Key, "a/b")));
+        assert_eq!(to("/kv-store/shards/"), Some((To::Shard, "")));
+        for path in ["/", "/kv-store", "/kv-store/keysx", "/kv-store/shards/1/2", "/healthz/", "/kv-store/key-count/x"]
+        {
+            assert_eq!(to(path), None, "{path}");
+        }
+    }
+}
