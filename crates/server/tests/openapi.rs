@@ -67,6 +67,7 @@ fn the_document_is_what_nodes_do() {
     silent_replica(&mut interface);
     lost_view(&mut interface);
     unready(&mut interface);
+    full(&mut interface);
     moving(&mut interface);
     assert_eq!(interface.unseen(), [], "what is described happens");
 }
@@ -215,6 +216,13 @@ fn unready(interface: &mut Interface) {
     let node = cluster.address(spare);
     assert_eq!(ask(interface, node, "GET", "/readyz", &[], b"").status, 503);
     assert_eq!(ask(interface, node, "GET", "/kv-store/key-count", &[], b"").status, 503);
+}
+
+/// A node that holds as much as it may.
+fn full(interface: &mut Interface) {
+    let cluster = Cluster::single(&["--max-memory-bytes", "4194304"]);
+    let body = json!({ "value": "v".repeat(5 << 20) }).to_string();
+    assert_eq!(ask(interface, cluster.address(0), "PUT", KEY, &[], body.as_bytes()).status, 507);
 }
 
 /// A change that is not done when it is answered.

@@ -55,13 +55,14 @@ pub(crate) fn operations() -> Vec<Operation> {
     let written = |message: &str, replaced: Json| {
         body(&[("message", only(message)), ("replaced", replaced)], &[("address", served_by())])
     };
+    let any = json!({ "title": "raw", "description": "With ?raw: the value, as it is" });
     let put = Operation::new("PUT", "putKey", "Write a key")
         .about("A body of another type than JSON, or of any with ?raw, is the value itself, kept with its type.")
         .path("key", key())
         .waits()
         .has_concern()
         .may_be_raw()
-        .takes(&request(&[("value", named_as("Value"))], &[]))
+        .takes(&json!({ "anyOf": [request(&[("value", named_as("Value"))], &[]), any] }))
         .takes_bytes()
         .answers(200, "There was a value", written("Updated successfully", only(true)))
         .answers(201, "There was none", written("Added successfully", only(false)));
@@ -72,6 +73,10 @@ pub(crate) fn operations() -> Vec<Operation> {
         refused(operation)
             .fails(504, "Nobody can tell whether the write has taken effect: read the key, or write it again")
     };
+    let put = put.fails(
+        507,
+        "The value needs more memory than MAX_MEMORY_BYTES leaves: delete keys, add nodes, or raise the limit",
+    );
     let put = write(put.answers(202, STANDS, accepted)).about_keys(&[
         (200, &[NODE, VERSION, ACKS]),
         (201, &[NODE, VERSION, ACKS]),
