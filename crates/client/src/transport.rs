@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use http::Uri;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::uri::Scheme;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper_util::client::legacy;
@@ -51,10 +51,16 @@ pub(crate) struct Limits {
 pub(crate) struct Transport {
     http: legacy::Client<HttpConnector, RequestBody>,
     response_bytes_max: usize,
+    /// What nodes are shown.
+    authorization: Option<HeaderValue>,
 }
 
 impl Transport {
-    pub(crate) fn new(connect_timeout: Duration, response_bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        connect_timeout: Duration,
+        response_bytes_max: usize,
+        authorization: Option<HeaderValue>,
+    ) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         // Shared among the addresses that a name resolves to, so that a dead one does not take the attempt's whole
@@ -65,7 +71,7 @@ impl Transport {
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(IDLE_PER_NODE_MAX)
             .build(connector);
-        Self { http, response_bytes_max }
+        Self { http, response_bytes_max, authorization }
     }
 
     /// Sends the request to the node and awaits the whole answer.
@@ -105,7 +111,11 @@ impl Transport {
         withdrawal: Withdrawal,
     ) -> Result<Reply, Failure> {
         let body = RequestBody::new(request.body.clone(), withdrawal);
-        let response = self.http.request(with_head(node, request, context, body)).await.map_err(|e| Failure::io(&e))?;
+        let mut message = with_head(node, request, context, body);
+        if let Some(authorization) = &self.authorization {
+            message.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        let response = self.http.request(message).await.map_err(|e| Failure::io(&e))?;
         let (head, body) = response.into_parts();
         let body = match Limited::new(body, self.response_bytes_max).collect().await {
             Ok(body) => body.to_bytes(),

@@ -3,8 +3,10 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Parser, Subcommand};
 
+use crate::access::token_command::TokenArgs;
 use crate::bench::args::{BareArgs, BenchArgs};
 use crate::commands::EXIT_CODES;
+use crate::credentials::CredentialArgs;
 
 /// A distributed, in-memory, causally consistent key-value store.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Health(HealthArgs),
     /// Look at the view, or change it: add and remove nodes, change the replication factor
     View(ViewArgs),
+    /// Make tokens, which nodes with a file of tokens ask for
+    Token(TokenArgs),
     /// Measure what a running node sustains
     Bench(BenchArgs),
     /// Serve fixed answers with the same HTTP server and no store, to compare with
@@ -93,6 +97,9 @@ pub(crate) struct ServeArgs {
     /// How long a connection may be idle between requests [default: 75000]
     #[arg(long, env = "IDLE_TIMEOUT_MS")]
     idle_timeout_ms: Option<String>,
+    /// A file of the tokens that are let in, one a line: role:sha256:name, as `precede token new` prints it [default: everybody is]
+    #[arg(long, env = "TOKENS_FILE", value_name = "FILE")]
+    tokens_file: Option<String>,
     /// End when standard input ends (for processes that start nodes).
     #[arg(long, hide = true)]
     pub(crate) exit_with_stdin: bool,
@@ -127,6 +134,9 @@ pub(crate) struct ClientArgs {
     /// Print a JSON object instead of a text
     #[arg(long)]
     pub(crate) json: bool,
+    /// What is shown to the nodes.
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
 }
 
 /// Options of `precede put`.
@@ -196,6 +206,9 @@ pub(crate) struct ViewArgs {
     /// Print a JSON object instead of a table
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// What is shown to the nodes.
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
 }
 
 /// What `precede view` does.
@@ -248,7 +261,7 @@ pub(crate) struct Told {
 pub(crate) struct Said(pub(crate) std::collections::BTreeMap<&'static str, Told>);
 
 /// The settings that `said` looks for.
-pub(crate) const SETTINGS: [&str; 16] = [
+pub(crate) const SETTINGS: [&str; 17] = [
     "address",
     "port",
     "bind",
@@ -265,6 +278,7 @@ pub(crate) const SETTINGS: [&str; 16] = [
     "header_timeout_ms",
     "body_timeout_ms",
     "idle_timeout_ms",
+    "tokens_file",
 ];
 
 /// Collects what was said, flags before variables.

@@ -5,18 +5,22 @@
 //! |---|---|
 //! | `cli`, `settings` | what was said on the command line and in the environment; what it resolves to |
 //! | `serve` | one node from its start to its end |
+//! | `security`, `access`, `live_file` | what keeps strangers out, and the files that say so |
 //! | `driver`, `clock`, `events` | the core's time, inputs and effects |
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
+//! | `credentials` | what commands show to nodes |
 //! | `dev`, `commands`, `view` | a cluster on this machine for trying; single operations; the view and its changes |
 //! | `health` | whether a node is well, asked from outside |
 //! | `fuzzing` | entrances for the fuzz targets |
 //! | `bench` | a load generator, and the bare server it is compared with |
 
+mod access;
 mod bench;
 mod cli;
 mod clock;
 mod commands;
+mod credentials;
 mod dev;
 mod driver;
 mod events;
@@ -24,8 +28,10 @@ mod events;
 pub mod fuzzing;
 mod health;
 mod http;
+mod live_file;
 mod logging;
 mod peer;
+mod security;
 mod serve;
 mod settings;
 mod view;
@@ -65,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
         Command::Health(args) => runtime.block_on(health::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),
+        Command::Token(args) => access::token_command::command(&args),
         Command::Bench(args) => runtime.block_on(bench::command(&args)),
         Command::Bare(args) => runtime.block_on(bench::bare::command(&args)),
     };

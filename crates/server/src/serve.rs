@@ -21,6 +21,7 @@ use crate::driver::Driver;
 use crate::http::App;
 use crate::http::accept;
 use crate::http::workers::Workers;
+use crate::security::Security;
 use crate::settings::{HttpLimits, Settings, SettingsError};
 use crate::{logging, peer};
 
@@ -43,7 +44,7 @@ pub(crate) enum End {
 /// Runs `precede serve`.
 pub(crate) async fn command(said: &Said, exit_with_stdin: bool) -> ExitCode {
     logging::start();
-    let (listener, config, http) = match bind(said).await {
+    let (listener, config, http, security) = match bind(said).await {
         Ok(bound) => bound,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -57,7 +58,7 @@ pub(crate) async fn command(said: &Said, exit_with_stdin: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match run(listener, config, http, shutdown).await {
+    match run(listener, config, http, security, shutdown).await {
         Ok(End::Asked) => ExitCode::SUCCESS,
         Ok(End::Superseded) => ExitCode::from(EXIT_SUPERSEDED),
         Err(error) => {
@@ -68,7 +69,7 @@ pub(crate) async fn command(said: &Said, exit_with_stdin: bool) -> ExitCode {
 }
 
 /// Resolves what was said and binds the port, which completes the address.
-async fn bind(said: &Said) -> anyhow::Result<(TcpListener, Config, HttpLimits)> {
+async fn bind(said: &Said) -> anyhow::Result<(TcpListener, Config, HttpLimits, Security)> {
     let settings = Settings::resolve(said)?;
     let seed = SysRng.try_next_u64()?;
     if settings.bind.port() != 0 {
@@ -79,7 +80,7 @@ async fn bind(said: &Said) -> anyhow::Result<(TcpListener, Config, HttpLimits)> 
         anyhow::anyhow!("cannot listen on {}: {error}; choose another --port or --bind", settings.bind)
     })?;
     let config = settings.config(listener.local_addr()?.port(), seed)?;
-    Ok((listener, config, settings.http))
+    Ok((listener, config, settings.http, settings.security))
 }
 
 /// Runs a node on a listener until `shutdown` completes, then lets it end in order.
@@ -90,12 +91,14 @@ pub(crate) async fn run(
     listener: TcpListener,
     config: Config,
     http: HttpLimits,
+    security: Security,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<End> {
     let workers = Arc::new(Workers::start()?);
     let (address, shards) = (config.address.clone(), config.bootstrap.shards().len());
     let driver = Arc::new(Driver::new(config));
-    let app = Arc::new(App::new(Arc::clone(&driver), http));
+    security.keep_fresh();
+    let app = Arc::new(App::new(Arc::clone(&driver), http, security.access));
     let (drain, draining) = watch::channel(false);
     tokio::spawn(Arc::clone(&driver).run_timer());
     peer::start(&driver);

@@ -11,6 +11,7 @@ use precede_core::limits;
 use precede_core::placement::view::View;
 
 use crate::cli::{Said, Told};
+use crate::security::Security;
 
 const PORT_DEFAULT: u16 = 8080;
 /// Values beyond this would not fit into a message between nodes with everything else in it.
@@ -19,7 +20,7 @@ const VALUE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// What is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct SettingsError(String);
+pub(crate) struct SettingsError(pub(crate) String);
 
 /// Limits of the HTTP side.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) bind: SocketAddr,
     /// Limits of the HTTP side.
     pub(crate) http: HttpLimits,
+    /// What keeps strangers out.
+    pub(crate) security: Security,
     address: Option<Told>,
     view: Option<Told>,
     repl_factor: usize,
@@ -88,6 +91,7 @@ impl Settings {
         Ok(Self {
             bind,
             http,
+            security: Security::resolve(said)?,
             address: told("address").cloned(),
             view: told("view").cloned(),
             repl_factor: size("repl_factor", 1, 1..=limits::MEMBERS_MAX as u64)?,

@@ -27,14 +27,17 @@ pub(crate) async fn command(args: &ViewArgs) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
-            let usage = matches!(error, Error::BadRequest { .. } | Error::InvalidAddress { .. });
+            let usage = matches!(
+                error,
+                Error::BadRequest { .. } | Error::InvalidAddress { .. } | Error::Refused { status: 401 | 403, .. }
+            );
             ExitCode::from(if usage { EXIT_USAGE } else { EXIT_UNAVAILABLE })
         }
     }
 }
 
 async fn run(args: &ViewArgs) -> Result<ExitCode, Error> {
-    let client = Client::new(&args.nodes)?;
+    let client = args.credentials.client(&args.nodes)?;
     match &args.command {
         None | Some(ViewCommand::Show) => {
             show(&client.view_state().await?, args.json);
@@ -138,7 +141,7 @@ async fn carry_out(
     progress.set(Progress::Moving);
     while !changed.settled {
         let state = client.view_state().await?;
-        bar.show(received(&changed).await);
+        bar.show(received(client, &changed).await);
         if state.settled {
             changed.settled = true;
             break;
@@ -200,12 +203,11 @@ impl Drop for Bar {
 }
 
 /// What the members of the new view have got so far. Who does not answer counts with nothing.
-async fn received(changed: &ViewChanged) -> Amount {
+async fn received(client: &Client, changed: &ViewChanged) -> Amount {
     let mut sum = Amount::default();
     for node in changed.shards.iter().flat_map(|shard| &shard.replicas) {
         let Ok(address) = node.parse::<Address>() else { continue };
-        let Ok(client) = Client::of_node(&address) else { continue };
-        if let Ok(state) = client.view_state().await {
+        if let Ok(state) = client.of_node(&address).view_state().await {
             sum = Amount { keys: sum.keys + state.received_keys, bytes: sum.bytes + state.received_bytes };
         }
     }

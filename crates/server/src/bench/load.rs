@@ -84,9 +84,10 @@ pub(crate) async fn run(args: &BenchArgs) -> anyhow::Result<Tally> {
 /// Makes the connections and, if anything is to be read, writes the keys, each connection its part of them.
 async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<Worker>> {
     let connections = u64::from(args.connections);
+    let token = args.credentials.token()?;
     let mut preparing: JoinSet<anyhow::Result<Worker>> = JoinSet::new();
     for index in 0..connections {
-        let mut worker = Worker::new(args, index, Arc::clone(done));
+        let mut worker = Worker::new(args, index, token.as_deref(), Arc::clone(done));
         let (node, loaded) = (args.node_of(index).to_owned(), args.loaded);
         preparing.spawn(async move {
             worker.connection.connect().await.with_context(|| format!("cannot connect to {node}"))?;
@@ -104,14 +105,14 @@ async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<
 }
 
 impl Worker {
-    fn new(args: &BenchArgs, index: u64, done: Arc<AtomicU64>) -> Self {
+    fn new(args: &BenchArgs, index: u64, token: Option<&str>, done: Arc<AtomicU64>) -> Self {
         let value_bytes = usize::try_from(args.value_bytes).unwrap_or(usize::MAX);
         let schedule = args.rate.map(|rate| {
             let each = Duration::from_secs_f64(f64::from(args.connections) * f64::from(args.pipeline) / rate as f64);
             (each.mul_f64(index as f64 / f64::from(args.connections)), each)
         });
         Self {
-            connection: Connection::new(args.node_of(index), value_bytes, args.contexts == Switch::On),
+            connection: Connection::new(args.node_of(index), value_bytes, args.contexts == Switch::On).showing(token),
             mix: args.mix,
             keys: Keys::of(args),
             // The same in every run.

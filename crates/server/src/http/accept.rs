@@ -20,8 +20,8 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) async fn run(listener: TcpListener, app: Arc<App>, workers: Arc<Workers>, drain: watch::Receiver<bool>) {
     let builder = Arc::new(connection::builder());
     loop {
-        let socket = match listener.accept().await {
-            Ok((socket, _)) => socket,
+        let (socket, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Of one connection that broke before it was accepted, or of the whole system: in either case go on.
                 tracing::debug!(%error, "cannot accept a connection");
@@ -39,7 +39,7 @@ pub(crate) async fn run(listener: TcpListener, app: Arc<App>, workers: Arc<Worke
         }
         let surplus = count >= app.limits.connections;
         let (app, builder, drain) = (Arc::clone(&app), Arc::clone(&builder), drain.clone());
-        let serve = move |socket| connection::serve(app, builder, socket, surplus, drain);
+        let serve = move |socket| connection::serve(app, builder, (socket, from.ip()), surplus, drain);
         if let Err(error) = socket.set_nodelay(true).and_then(|()| workers.serve(socket, serve)) {
             tracing::debug!(%error, "connection ended at once");
         }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -32,6 +33,21 @@ const H2_WINDOW_BYTES: u32 = 256 << 10;
 /// How long an idle connection that was asked to end may take for it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A connection, as the requests on it see it. One count of references for each connection: one for all would go from processor to
+/// processor with every request.
+pub(crate) struct Caller {
+    /// The node.
+    pub(crate) app: Arc<App>,
+    /// What happens on the connection.
+    pub(crate) activity: Arc<Activity>,
+    /// Whom it is with.
+    pub(crate) from: IpAddr,
+    /// The connection is beyond the limit, or began while this node is ending, and only nodes and probes are served on it.
+    pub(crate) surplus: bool,
+    /// What it was given last.
+    pub(crate) memo: Memo,
+}
+
 /// The protocols and their limits.
 pub(crate) fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
@@ -54,7 +70,7 @@ pub(crate) fn builder() -> Builder<TokioExecutor> {
 pub(crate) async fn serve(
     app: Arc<App>,
     builder: Arc<Builder<TokioExecutor>>,
-    socket: TcpStream,
+    (socket, from): (TcpStream, IpAddr),
     surplus: bool,
     mut drain: watch::Receiver<bool>,
 ) {
@@ -62,11 +78,11 @@ pub(crate) async fn serve(
     let mut draining = *drain.borrow_and_update();
     let surplus = surplus || draining;
     let activity = Arc::new(Activity::new());
-    // One count of references for each connection: one for all would go from processor to processor with every request.
-    let shared = Arc::new((Arc::clone(&app), Arc::clone(&activity), Memo::default()));
+    let memo = Memo::default();
+    let caller = Arc::new(Caller { app: Arc::clone(&app), activity: Arc::clone(&activity), from, surplus, memo });
     let service = service_fn(move |request: Request<Incoming>| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(service::answer(&shared.0, &shared.1, &shared.2, surplus, request).await) }
+        let caller = Arc::clone(&caller);
+        async move { Ok::<_, Infallible>(service::answer(&caller, request).await) }
     });
     let (socket, cork) = Watched::new(socket, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));

@@ -7,7 +7,7 @@ mod activity;
 pub(crate) mod body;
 pub(crate) mod connection;
 mod context;
-mod errors;
+pub(crate) mod errors;
 mod fixed;
 mod health;
 mod json;
@@ -26,12 +26,15 @@ pub(crate) mod workers;
 pub(crate) use crate::http::context::Merger;
 pub(crate) use crate::http::json::Object;
 pub(crate) use crate::http::memo::Memo;
+pub(crate) use crate::http::service::VIEW_CHANGE;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use http::HeaderValue;
 
+use crate::access::Access;
+use crate::access::audit::Audit;
 use crate::driver::Driver;
 use crate::http::body::BodyBudget;
 use crate::http::service::Gate;
@@ -48,6 +51,10 @@ pub(crate) struct App {
     pub(crate) draining: AtomicBool,
     /// Counts of the peer path.
     pub(crate) peers: Arc<PeerCounts>,
+    /// Who may do what.
+    pub(crate) access: Access,
+    /// What is told of changes to the cluster.
+    pub(crate) audit: Audit,
     gate: Gate,
     budget: BodyBudget,
     own_name: HeaderValue,
@@ -55,9 +62,11 @@ pub(crate) struct App {
 
 impl App {
     /// The HTTP side of a node.
-    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits) -> Self {
+    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits, access: Access) -> Self {
         let own_name = HeaderValue::from_str(driver.address.as_str()).expect("an address is visible ASCII");
         Self {
+            access,
+            audit: Audit::default(),
             gate: Gate::new(limits.requests),
             budget: BodyBudget::default(),
             draining: AtomicBool::new(false),

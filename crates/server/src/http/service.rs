@@ -7,8 +7,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
 
+use crate::access::role::is_administration;
 use crate::http::App;
-use crate::http::activity::Activity;
+use crate::http::connection::Caller;
 use crate::http::errors::{Failure, unknown_path, wrong_method};
 use crate::http::memo::Memo;
 use crate::http::prepare::{header_token, whole_token};
@@ -18,7 +19,8 @@ use crate::peer;
 
 const KEYS: &str = "/kv-store/keys";
 const SHARDS: &str = "/kv-store/shards";
-const VIEW_CHANGE: &str = "/kv-store/view-change";
+/// The path that tells of the view and changes it.
+pub(crate) const VIEW_CHANGE: &str = "/kv-store/view-change";
 
 /// What a request line has besides method and target: two spaces, the version, and its end.
 const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
@@ -52,15 +54,9 @@ impl Drop for Pass<'_> {
     }
 }
 
-/// Answers a request. `surplus`: the connection is beyond the limit, or began while this node is ending, and only nodes and
-/// probes are served on it. `memo`: what the connection was given last.
-pub(crate) async fn answer(
-    app: &App,
-    activity: &Activity,
-    memo: &Memo,
-    surplus: bool,
-    request: Request<Incoming>,
-) -> Response {
+/// Answers a request.
+pub(crate) async fn answer(caller: &Caller, request: Request<Incoming>) -> Response {
+    let Caller { app, activity, from, surplus, memo } = caller;
     let _busy = activity.begin_request(request.version() == Version::HTTP_2);
     if request.uri().path() == peer::PATH {
         return upgrade(app, request);
@@ -73,20 +69,37 @@ pub(crate) async fn answer(
         }
         return response;
     }
-    let pass = if surplus { None } else { app.gate.enter() };
+    let pass = if *surplus { None } else { app.gate.enter() };
     if pass.is_none() {
-        let reason = match (surplus, draining) {
+        let reason = match (*surplus, draining) {
             (true, true) => "this node is shutting down",
             (true, false) => "this node has reached its limit of connections",
             (false, _) => "this node has reached its limit of concurrent requests",
         };
         return Failure::unavailable(reason).closing().respond(&head.method, &header_token(app, &head));
     }
-    let response = route(app, memo, &head, body).await;
+    let mut entry = is_administration(&head.method, head.uri.path())
+        .then(|| app.audit.begin(app.access.who(&head.headers), *from, &head));
+    let mut response = match app.access.permit(&head) {
+        Ok(()) => route(app, memo, &head, body).await,
+        Err(failure) => refuse(app, &head, body, &failure).await,
+    };
+    if let Some(entry) = &mut entry {
+        entry.answered(&mut response);
+    }
     if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {
         activity.on_raw();
     }
     response
+}
+
+/// Refuses a request for want of a role. Of a stranger the body is not read.
+async fn refuse(app: &App, head: &Parts, body: Incoming, failure: &Failure) -> Response {
+    let token = match failure.status {
+        StatusCode::UNAUTHORIZED => header_token(app, head),
+        _ => whole_token(app, head, body).await,
+    };
+    failure.respond(&head.method, &token)
 }
 
 async fn route(app: &App, memo: &Memo, head: &Parts, body: Incoming) -> Response {

@@ -13,6 +13,7 @@ use precede_core::wire::request::{Action, Outcome, Request, ViewChange, ViewChan
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::access::audit::Asked;
 use crate::driver::Answer;
 use crate::http::App;
 use crate::http::errors::{self, Failure};
@@ -52,10 +53,12 @@ pub(crate) async fn answer(app: &App, head: &Parts, body: Incoming) -> Response 
     if head.method == Method::GET {
         return progress(app, &prepared);
     }
-    match change(app, &prepared).await {
+    let mut response = match change(app, &prepared).await {
         Ok(changed) => respond(app, &prepared, &changed.0, changed.1),
         Err(failure) => prepared.fail(app, &head.method, &failure),
-    }
+    };
+    response.extensions_mut().insert(Asked::body(&prepared.body.bytes));
+    response
 }
 
 async fn change(app: &App, prepared: &Prepared<'_>) -> Result<(Box<ViewChanged>, bool), Failure> {

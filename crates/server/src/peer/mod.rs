@@ -4,7 +4,7 @@
 pub(crate) mod frame;
 pub(crate) mod link;
 pub(crate) mod outbox;
-mod seldom;
+pub(crate) mod seldom;
 pub(crate) mod upgrade;
 pub(crate) mod wire;
 

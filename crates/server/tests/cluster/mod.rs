@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// For whatever a test waits for.
 pub const DEADLINE: Duration = Duration::from_secs(20);
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 19] = [
     "ADDRESS",
     "PORT",
     "BIND",
@@ -32,6 +32,9 @@ const VARIABLES: [&str; 16] = [
     "HEADER_TIMEOUT_MS",
     "BODY_TIMEOUT_MS",
     "IDLE_TIMEOUT_MS",
+    "TOKENS_FILE",
+    "PRECEDE_TOKEN",
+    "PRECEDE_TOKEN_FILE",
 ];
 
 /// The binary, without the settings of the environment that the test runs in.

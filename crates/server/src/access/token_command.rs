@@ -1,0 +1,52 @@
+//! `precede token`: makes tokens. It reads and writes no file: the secret is shown once, and the hash is what nodes are told.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::EXIT_USAGE;
+use crate::access::role::Role;
+use crate::access::{secret, tokens};
+
+/// Options of `precede token`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// What to do.
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token: prints the secret, which is kept nowhere else, and the line for the nodes' file of tokens
+    New(NewArgs),
+}
+
+#[derive(Debug, Args)]
+struct NewArgs {
+    /// What its holder may do; each role includes those before it
+    #[arg(long, value_enum)]
+    role: Role,
+    /// Who that is, for the audit: letters, digits, and any of . _ - @
+    #[arg(long)]
+    name: String,
+}
+
+/// Runs `precede token`.
+pub(crate) fn command(args: &TokenArgs) -> ExitCode {
+    let TokenCommand::New(new) = &args.command;
+    if !tokens::is_name(&new.name) {
+        eprintln!("error: --name: give 1 to 64 letters, digits, and any of . _ - @");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    match secret::token() {
+        Ok(secret) => {
+            println!("token: {secret}\nline: {}", tokens::line(new.role, &secret, &new.name));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
