@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Health(HealthArgs),
     /// Look at the view, or change it: add and remove nodes, change the replication factor
     View(ViewArgs),
+    /// Make a secret for the nodes of a cluster: a line of the file that all of them get
+    Secret,
     /// Make tokens, which nodes with a file of tokens ask for
     Token(TokenArgs),
     /// Measure what a running node sustains
@@ -100,6 +102,10 @@ pub(crate) struct ServeArgs {
     /// A file of the tokens that are let in, one a line: role:sha256:name, as `precede token new` prints it [default: everybody is]
     #[arg(long, env = "TOKENS_FILE", value_name = "FILE")]
     tokens_file: Option<String>,
+    /// A file of the secrets that the cluster's nodes share, one a line, the first of which is used and all of which are taken; the
+    /// line `anyone` lets in nodes without one too [default: nodes need not prove anything]
+    #[arg(long, env = "PEER_SECRET_FILE", value_name = "FILE")]
+    peer_secret_file: Option<String>,
     /// End when standard input ends (for processes that start nodes).
     #[arg(long, hide = true)]
     pub(crate) exit_with_stdin: bool,
@@ -261,7 +267,7 @@ pub(crate) struct Told {
 pub(crate) struct Said(pub(crate) std::collections::BTreeMap<&'static str, Told>);
 
 /// The settings that `said` looks for.
-pub(crate) const SETTINGS: [&str; 17] = [
+pub(crate) const SETTINGS: [&str; 18] = [
     "address",
     "port",
     "bind",
@@ -279,6 +285,7 @@ pub(crate) const SETTINGS: [&str; 17] = [
     "body_timeout_ms",
     "idle_timeout_ms",
     "tokens_file",
+    "peer_secret_file",
 ];
 
 /// Collects what was said, flags before variables.

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `cli`, `settings` | what was said on the command line and in the environment; what it resolves to |
 //! | `serve` | one node from its start to its end |
-//! | `security`, `access`, `live_file` | what keeps strangers out, and the files that say so |
+//! | `security`, `access`, `secrets`, `live_file` | what keeps strangers out, and the files that say so |
 //! | `driver`, `clock`, `events` | the core's time, inputs and effects |
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
@@ -31,6 +31,7 @@ mod http;
 mod live_file;
 mod logging;
 mod peer;
+mod secrets;
 mod security;
 mod serve;
 mod settings;
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
         Command::Health(args) => runtime.block_on(health::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),
+        Command::Secret => access::token_command::secret(),
         Command::Token(args) => access::token_command::command(&args),
         Command::Bench(args) => runtime.block_on(bench::command(&args)),
         Command::Bare(args) => runtime.block_on(bench::bare::command(&args)),

@@ -1,4 +1,5 @@
-//! `precede token`: makes tokens. It reads and writes no file: the secret is shown once, and the hash is what nodes are told.
+//! `precede token` and `precede secret`: make tokens and secrets. They read and write no file: a token is shown once, and
+//! its hash is what nodes are told.
 
 use std::process::ExitCode;
 
@@ -30,6 +31,20 @@ struct NewArgs {
     /// Who that is, for the audit: letters, digits, and any of . _ - @
     #[arg(long)]
     name: String,
+}
+
+/// Runs `precede secret`.
+pub(crate) fn secret() -> ExitCode {
+    match secret::random() {
+        Ok(secret) => {
+            println!("{}", secret::hex(&secret));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Runs `precede token`.

@@ -23,6 +23,7 @@ use crate::http::fixed::TOO_SLOW;
 use crate::http::memo::Memo;
 use crate::http::service;
 use crate::http::socket::Watched;
+use crate::peer::guard::Challenge;
 
 /// Room for a head: more than the limit of headers, so that hyper need not cut in with an answer of its own.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -46,6 +47,8 @@ pub(crate) struct Caller {
     pub(crate) surplus: bool,
     /// What it was given last.
     pub(crate) memo: Memo,
+    /// What it was asked to prove, if it is of a node.
+    pub(crate) challenge: Challenge,
 }
 
 /// The protocols and their limits.
@@ -78,8 +81,9 @@ pub(crate) async fn serve(
     let mut draining = *drain.borrow_and_update();
     let surplus = surplus || draining;
     let activity = Arc::new(Activity::new());
-    let memo = Memo::default();
-    let caller = Arc::new(Caller { app: Arc::clone(&app), activity: Arc::clone(&activity), from, surplus, memo });
+    let (memo, challenge) = (Memo::default(), Challenge::default());
+    let (shared, watched) = (Arc::clone(&app), Arc::clone(&activity));
+    let caller = Arc::new(Caller { app: shared, activity: watched, from, surplus, memo, challenge });
     let service = service_fn(move |request: Request<Incoming>| {
         let caller = Arc::clone(&caller);
         async move { Ok::<_, Infallible>(service::answer(&caller, request).await) }

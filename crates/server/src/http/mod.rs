@@ -17,6 +17,7 @@ pub(crate) mod params;
 mod prepare;
 mod raw;
 pub(crate) mod reply;
+mod seal;
 mod service;
 mod shards;
 mod socket;
@@ -26,19 +27,23 @@ pub(crate) mod workers;
 pub(crate) use crate::http::context::Merger;
 pub(crate) use crate::http::json::Object;
 pub(crate) use crate::http::memo::Memo;
+pub(crate) use crate::http::seal::Issuer;
 pub(crate) use crate::http::service::VIEW_CHANGE;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use http::HeaderValue;
+use precede_core::causality::context::Context;
 
 use crate::access::Access;
 use crate::access::audit::Audit;
 use crate::driver::Driver;
 use crate::http::body::BodyBudget;
 use crate::http::service::Gate;
+use crate::peer::guard::Shared;
 use crate::peer::upgrade::PeerCounts;
+use crate::security::Security;
 use crate::settings::HttpLimits;
 
 /// What every request needs.
@@ -51,6 +56,8 @@ pub(crate) struct App {
     pub(crate) draining: AtomicBool,
     /// Counts of the peer path.
     pub(crate) peers: Arc<PeerCounts>,
+    /// What nodes must know.
+    pub(crate) secrets: Shared,
     /// Who may do what.
     pub(crate) access: Access,
     /// What is told of changes to the cluster.
@@ -62,10 +69,11 @@ pub(crate) struct App {
 
 impl App {
     /// The HTTP side of a node.
-    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits, access: Access) -> Self {
+    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits, security: Security) -> Self {
         let own_name = HeaderValue::from_str(driver.address.as_str()).expect("an address is visible ASCII");
         Self {
-            access,
+            access: security.access,
+            secrets: security.secrets,
             audit: Audit::default(),
             gate: Gate::new(limits.requests),
             budget: BodyBudget::default(),
@@ -75,5 +83,15 @@ impl App {
             limits,
             own_name,
         }
+    }
+
+    /// The token of a context, as clients get it.
+    pub(crate) fn token(&self, context: &Context) -> String {
+        self.issuer().token(context)
+    }
+
+    /// Who issues contexts here.
+    pub(crate) fn issuer(&self) -> Issuer<'_> {
+        Issuer { cluster: self.driver.fingerprint(), secrets: &self.secrets }
     }
 }

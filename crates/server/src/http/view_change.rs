@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
-use precede_core::causality::token;
 use precede_core::excerpt::excerpt;
 use precede_core::id::Address;
 use precede_core::placement::view::View;
@@ -176,7 +175,7 @@ fn respond(app: &App, prepared: &Prepared<'_>, changed: &ViewChanged, dry_run: b
         };
         object = object.value("moves", &changed.moves.iter().map(step).collect::<Vec<_>>());
     }
-    let token = token::encode(&prepared.context, app.driver.fingerprint());
+    let token = app.token(&prepared.context);
     reply::json(status, object.context(&token).finish(), &token)
 }
 
@@ -191,7 +190,7 @@ fn progress(app: &App, prepared: &Prepared<'_>) -> Response {
             "settled": !report.outstanding.contains(&shard.id),
         })
     };
-    let token = token::encode(&prepared.context, app.driver.fingerprint());
+    let token = app.token(&prepared.context);
     let object = Object::new(512)
         .text("message", "View retrieved successfully")
         .number("epoch", u64::from(view.id.epoch))

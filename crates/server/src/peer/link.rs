@@ -20,9 +20,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::driver::Driver;
 use crate::peer::frame::Frames;
+use crate::peer::greeting::{Greeting, Unlinked};
+use crate::peer::guard::{Pass, Shared};
 use crate::peer::outbox::Outbox;
 use crate::peer::wire::Wire;
-use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, PATH};
 
 /// For one attempt, handshake included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,22 +35,28 @@ const ACK_TIMEOUT: Duration = Duration::from_millis(1500);
 const KEEP_ALIVE: Duration = Duration::from_millis(250);
 /// Bytes that are written at once.
 const BATCH_BYTES: usize = 512 << 10;
-/// Bytes of the answer to the handshake.
-const ANSWER_BYTES_MAX: usize = 4096;
 /// A spare that cannot be reached for so many rounds is forgotten; it will knock again.
 const SPARE_ROUNDS_MAX: u32 = 50;
 
+/// A link that has just been made.
+struct Linked {
+    stream: TcpStream,
+    wire: Wire,
+    /// By what the other node was let in.
+    pass: Pass,
+}
+
 /// Keeps a link to a node. Ends only for a node that is not wanted and has gone.
-pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Address) {
+pub(crate) async fn keep(driver: Arc<Driver>, secrets: Shared, outbox: Arc<Outbox>, address: Address) {
     loop {
-        let Some((stream, wire)) = dial(&driver, &outbox, &address).await else {
+        let Some(linked) = dial(&driver, &secrets, &outbox, &address).await else {
             driver.outboxes.close(outbox.node);
             return;
         };
         outbox.set_linked(true);
         driver.connected(outbox.node);
-        tracing::debug!(peer = %address, wire = wire.version(), "linked");
-        let error = pump(&outbox, stream, wire).await;
+        tracing::debug!(peer = %address, wire = linked.wire.version(), "linked");
+        let error = pump(&outbox, &secrets, linked).await;
         outbox.set_linked(false);
         driver.disconnected(outbox.node);
         tracing::debug!(peer = %address, %error, "link lost");
@@ -58,17 +65,18 @@ pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Addr
 }
 
 /// Tries until there is a link; `None` if the node is not wanted and does not answer.
-async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Option<(TcpStream, Wire)> {
+async fn dial(driver: &Arc<Driver>, secrets: &Shared, outbox: &Outbox, address: &Address) -> Option<Linked> {
     let mut attempts = JoinSet::new();
-    let (mut rounds, mut refused) = (0, false);
+    let (mut rounds, mut told) = (0, None);
     loop {
         if attempts.len() < ATTEMPTS_MAX {
-            let (address, ours) = (address.clone(), driver.address.clone());
-            let (cluster, epoch) = (driver.fingerprint(), driver.epoch());
+            let (to, from) = (address.clone(), driver.address.clone());
+            let greeting = Greeting { to, from, cluster: driver.fingerprint(), epoch: driver.epoch() };
+            let secrets = secrets.clone();
             attempts.spawn(async move {
-                match timeout(ATTEMPT_TIMEOUT, attempt(&address, &ours, cluster, epoch)).await {
+                match timeout(ATTEMPT_TIMEOUT, attempt(&greeting, &secrets)).await {
                     Ok(result) => result,
-                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                    Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
                 }
             });
         }
@@ -78,19 +86,9 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
             tokio::select! {
                 Some(attempt) = attempts.join_next() => match attempt {
                     Ok(Ok(linked)) => return Some(linked),
-                    Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied && !refused => {
-                        refused = true;
-                        tracing::warn!(
-                            peer = %address,
-                            "refused by a node of another cluster: compare CLUSTER, VIEW and REPL_FACTOR"
-                        );
-                    }
-                    Ok(Err(error)) if error.kind() == io::ErrorKind::Unsupported && !refused => {
-                        refused = true;
-                        tracing::warn!(
-                            peer = %address, ours = Wire::offer(),
-                            "refused by a node of a version too far from this one's: upgrade in smaller steps"
-                        );
+                    Ok(Err(Unlinked::Refused(why))) if told != Some(why) => {
+                        told = Some(why);
+                        tracing::warn!(peer = %address, ours = Wire::offer(), "{why}");
                     }
                     Ok(Err(error)) => tracing::trace!(peer = %address, %error, "cannot be reached"),
                     Err(_) => {}
@@ -105,44 +103,17 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
     }
 }
 
-async fn attempt(address: &Address, ours: &Address, cluster: u64, epoch: u32) -> io::Result<(TcpStream, Wire)> {
-    let mut stream = TcpStream::connect(address.as_str()).await?;
+async fn attempt(greeting: &Greeting, secrets: &Shared) -> Result<Linked, Unlinked> {
+    let mut stream = TcpStream::connect(greeting.to.as_str()).await?;
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
     SockRef::from(&stream).set_tcp_user_timeout(Some(ACK_TIMEOUT))?;
-    let request = format!(
-        "GET {PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: upgrade\r\nUpgrade: {}\r\n\
-         {CLUSTER_HEADER}: {cluster:016x}\r\n{EPOCH_HEADER}: {epoch}\r\n{ADDRESS_HEADER}: {ours}\r\n\r\n",
-        Wire::offer(),
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::with_capacity(512);
-    while !answer.ends_with(b"\r\n\r\n") {
-        // The other side sends nothing after its answer, so nothing of the link can be read by mistake.
-        if stream.read_buf(&mut answer).await? == 0 || answer.len() > ANSWER_BYTES_MAX {
-            break;
-        }
-    }
-    let answer = String::from_utf8_lossy(&answer);
-    let line = answer.lines().next().unwrap_or_default();
-    let kind = match line.split(' ').nth(1) {
-        Some("101") => {
-            let upgrade = answer.lines().filter_map(|line| line.split_once(':'));
-            let mut upgrade = upgrade.filter(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
-            return match upgrade.next().and_then(|(_, name)| Wire::agreed(name)) {
-                Some(wire) => Ok((stream, wire)),
-                None => Err(io::Error::other("it agreed to nothing that was offered")),
-            };
-        }
-        Some("403") => io::ErrorKind::PermissionDenied,
-        Some("426") => io::ErrorKind::Unsupported,
-        Some(_) | None => io::ErrorKind::Other,
-    };
-    Err(io::Error::new(kind, format!("it answered \"{line}\"")))
+    let (wire, pass) = greeting.exchange(&mut stream, secrets).await?;
+    Ok(Linked { stream, wire, pass })
 }
 
 /// Sends until the link breaks.
-async fn pump(outbox: &Outbox, stream: TcpStream, wire: Wire) -> io::Error {
+async fn pump(outbox: &Outbox, secrets: &Shared, Linked { stream, wire, pass }: Linked) -> io::Error {
     let (mut read, mut write) = stream.into_split();
     let (mut frames, mut out, mut unexpected) = (Frames::new(wire), BytesMut::new(), [0u8; 1]);
     loop {
@@ -155,6 +126,9 @@ async fn pump(outbox: &Outbox, stream: TcpStream, wire: Wire) -> io::Error {
             },
             batch = outbox.take(BATCH_BYTES) => batch.iter().for_each(|envelope| frames.put(envelope, &mut out)),
             () = sleep(KEEP_ALIVE) => frames.put_empty(&mut out),
+        }
+        if !pass.is_good(secrets) {
+            return io::Error::other("the secret by which the other side was let in is no longer taken");
         }
         while out.has_remaining() {
             match timeout(ACK_TIMEOUT, write.write_buf(&mut out)).await {

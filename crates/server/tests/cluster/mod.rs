@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// For whatever a test waits for.
 pub const DEADLINE: Duration = Duration::from_secs(20);
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 20] = [
     "ADDRESS",
     "PORT",
     "BIND",
@@ -33,6 +33,7 @@ const VARIABLES: [&str; 19] = [
     "BODY_TIMEOUT_MS",
     "IDLE_TIMEOUT_MS",
     "TOKENS_FILE",
+    "PEER_SECRET_FILE",
     "PRECEDE_TOKEN",
     "PRECEDE_TOKEN_FILE",
 ];
