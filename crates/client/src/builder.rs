@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::client::Settings;
+use crate::tls;
 use crate::transport::Transport;
 use crate::{Address, Client, Error};
 
@@ -20,6 +21,7 @@ pub struct ClientBuilder {
     response_bytes_max: usize,
     direct: bool,
     token: Option<String>,
+    authorities: Option<Vec<u8>>,
 }
 
 impl ClientBuilder {
@@ -31,6 +33,7 @@ impl ClientBuilder {
             response_bytes_max: 64 << 20,
             direct: true,
             token: None,
+            authorities: None,
         }
     }
 
@@ -67,12 +70,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Speaks TLS with all nodes, and takes certificates by these authorities, in PEM, for theirs: HTTP without TLS is spoken.
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
+        self
+    }
+
     /// Makes the client. Connects to nothing yet.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidAddress`] if a node's address is not `host:port`, or if there are none; [`Error::BadRequest`] if the token is
-    /// not one line of visible characters.
+    /// not one word of visible characters, or the authorities are none.
     pub fn build(self) -> Result<Client, Error> {
         let nodes = self.nodes.iter().map(|text| text.parse()).collect::<Result<Vec<Address>, Error>>()?;
         if nodes.is_empty() {
@@ -80,7 +89,9 @@ impl ClientBuilder {
             return Err(Error::InvalidAddress { address: String::new(), reason });
         }
         let authorization = self.token.as_deref().map(authorization).transpose()?;
-        let transport = Arc::new(Transport::new(self.connect_timeout, self.response_bytes_max, authorization));
+        let tls = self.authorities.as_deref().map(tls::trusting).transpose()?;
+        let transport = Transport::new(self.connect_timeout, self.response_bytes_max, authorization, tls);
+        let transport = Arc::new(transport);
         Ok(Client::assemble(Settings { nodes, timeout: self.timeout, direct: self.direct }, transport))
     }
 }

@@ -7,6 +7,7 @@ use crate::access::token_command::TokenArgs;
 use crate::bench::args::{BareArgs, BenchArgs};
 use crate::commands::EXIT_CODES;
 use crate::credentials::CredentialArgs;
+use crate::tls::make::CertArgs;
 
 /// A distributed, in-memory, causally consistent key-value store.
 #[derive(Debug, Parser)]
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Health(HealthArgs),
     /// Look at the view, or change it: add and remove nodes, change the replication factor
     View(ViewArgs),
+    /// Make certificates, for trying TLS
+    Cert(CertArgs),
     /// Make a secret for the nodes of a cluster: a line of the file that all of them get
     Secret,
     /// Make tokens, which nodes with a file of tokens ask for
@@ -106,6 +109,15 @@ pub(crate) struct ServeArgs {
     /// line `anyone` lets in nodes without one too [default: nodes need not prove anything]
     #[arg(long, env = "PEER_SECRET_FILE", value_name = "FILE")]
     peer_secret_file: Option<String>,
+    /// A file with this node's certificate, in PEM, and those between it and its authority; with it TLS is spoken, and nothing else
+    #[arg(long, env = "TLS_CERT_FILE", value_name = "FILE")]
+    tls_cert_file: Option<String>,
+    /// A file with the certificate's key, in PEM
+    #[arg(long, env = "TLS_KEY_FILE", value_name = "FILE")]
+    tls_key_file: Option<String>,
+    /// A file with the certificates of the authorities that the nodes' certificates are by, in PEM
+    #[arg(long, env = "TLS_CA_FILE", value_name = "FILE")]
+    tls_ca_file: Option<String>,
     /// End when standard input ends (for processes that start nodes).
     #[arg(long, hide = true)]
     pub(crate) exit_with_stdin: bool,
@@ -192,6 +204,12 @@ pub(crate) struct HealthArgs {
     /// The port of the node on this host
     #[arg(long, env = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
+    /// A file with the authorities of the node's certificate, if it speaks TLS
+    #[arg(long, env = "TLS_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<std::path::PathBuf>,
+    /// The name in the node's certificate [default: that by which it is reached]
+    #[arg(long, env = "ADDRESS", value_name = "HOST")]
+    pub(crate) certified: Option<String>,
     /// Ask only whether the process answers, not whether clients should be sent to it
     #[arg(long)]
     pub(crate) alive: bool,
@@ -267,7 +285,7 @@ pub(crate) struct Told {
 pub(crate) struct Said(pub(crate) std::collections::BTreeMap<&'static str, Told>);
 
 /// The settings that `said` looks for.
-pub(crate) const SETTINGS: [&str; 18] = [
+pub(crate) const SETTINGS: [&str; 21] = [
     "address",
     "port",
     "bind",
@@ -286,6 +304,9 @@ pub(crate) const SETTINGS: [&str; 18] = [
     "idle_timeout_ms",
     "tokens_file",
     "peer_secret_file",
+    "tls_cert_file",
+    "tls_key_file",
+    "tls_ca_file",
 ];
 
 /// Collects what was said, flags before variables.

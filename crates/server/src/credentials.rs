@@ -1,4 +1,5 @@
-//! What commands show to nodes that ask for it: a token, from a file or said.
+//! What commands show to nodes that ask for it, and which nodes they trust: a token, from a file or said, and
+//! authorities of certificates.
 
 use std::path::PathBuf;
 
@@ -17,6 +18,9 @@ pub(crate) struct CredentialArgs {
     /// A file with the token to show
     #[arg(long, env = "PRECEDE_TOKEN_FILE", value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
+    /// A file with the authorities of the nodes' certificates, in PEM; with it TLS is spoken
+    #[arg(long, env = "PRECEDE_CA_FILE", value_name = "FILE", global = true)]
+    ca_file: Option<PathBuf>,
 }
 
 impl CredentialArgs {
@@ -25,11 +29,19 @@ impl CredentialArgs {
     /// # Errors
     /// As [`Client::new`]; [`Error::BadRequest`] if the file cannot be read, or the token is none.
     pub(crate) fn client(&self, nodes: &[String]) -> Result<Client, Error> {
-        let builder = Client::builder(nodes);
-        match self.token()? {
-            Some(token) => builder.token(token).build(),
-            None => builder.build(),
+        let mut builder = Client::builder(nodes);
+        if let Some(token) = self.token()? {
+            builder = builder.token(token);
         }
+        if let Some(path) = &self.ca_file {
+            builder = builder.authorities(live_file::read(path).map_err(|error| Error::BadRequest { message: error })?);
+        }
+        builder.build()
+    }
+
+    /// Whether TLS is to be spoken.
+    pub(crate) fn speak_tls(&self) -> bool {
+        self.ca_file.is_some()
     }
 
     /// The token, if one was said.

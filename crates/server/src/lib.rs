@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `cli`, `settings` | what was said on the command line and in the environment; what it resolves to |
 //! | `serve` | one node from its start to its end |
-//! | `security`, `access`, `secrets`, `live_file` | what keeps strangers out, and the files that say so |
+//! | `security`, `access`, `secrets`, `tls`, `live_file` | what keeps strangers out, and the files that say so |
 //! | `driver`, `clock`, `events` | the core's time, inputs and effects |
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
@@ -35,6 +35,7 @@ mod secrets;
 mod security;
 mod serve;
 mod settings;
+mod tls;
 mod view;
 
 use std::process::ExitCode;
@@ -72,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
         Command::Health(args) => runtime.block_on(health::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),
+        Command::Cert(args) => tls::make::command(&args),
         Command::Secret => access::token_command::secret(),
         Command::Token(args) => access::token_command::command(&args),
         Command::Bench(args) => runtime.block_on(bench::command(&args)),

@@ -98,10 +98,14 @@ pub(crate) async fn run(
     let (address, shards) = (config.address.clone(), config.bootstrap.shards().len());
     let driver = Arc::new(Driver::new(config));
     security.keep_fresh();
+    let warning = listener.local_addr().ok().and_then(|listens_on| security.warning(listens_on.ip()));
+    if let Some(open) = warning {
+        tracing::warn!(open, "this node is not secured: see SECURITY.md");
+    }
     let app = Arc::new(App::new(Arc::clone(&driver), http, security));
     let (drain, draining) = watch::channel(false);
     tokio::spawn(Arc::clone(&driver).run_timer());
-    peer::start(&driver, &app.secrets);
+    peer::start(&app);
     let accepting = tokio::spawn(accept::run(listener, Arc::clone(&app), Arc::clone(&workers), draining));
     tracing::info!(%address, shard = driver.shard().map(|shard| shard.0), shards, "serving");
     // Whoever started this process reads the address here. If nobody does, nothing is lost.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Zipf};
@@ -84,6 +84,10 @@ pub(crate) async fn run(args: &BenchArgs) -> anyhow::Result<Tally> {
 /// Makes the connections and, if anything is to be read, writes the keys, each connection its part of them.
 async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<Worker>> {
     let connections = u64::from(args.connections);
+    ensure!(
+        !args.credentials.speak_tls(),
+        "the load generator does not speak TLS: leave --ca-file and PRECEDE_CA_FILE out"
+    );
     let token = args.credentials.token()?;
     let mut preparing: JoinSet<anyhow::Result<Worker>> = JoinSet::new();
     for index in 0..connections {

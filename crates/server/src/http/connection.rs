@@ -13,7 +13,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::TcpStream;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -49,6 +50,21 @@ pub(crate) struct Caller {
     pub(crate) memo: Memo,
     /// What it was asked to prove, if it is of a node.
     pub(crate) challenge: Challenge,
+    /// What it has shown, where TLS is spoken and it has shown something.
+    pub(crate) certificate: Option<CertificateDer<'static>>,
+}
+
+impl Caller {
+    /// A connection that has just begun.
+    pub(crate) fn new(
+        app: Arc<App>,
+        from: IpAddr,
+        surplus: bool,
+        certificate: Option<CertificateDer<'static>>,
+    ) -> Self {
+        let (activity, memo, challenge) = (Arc::new(Activity::new()), Memo::default(), Challenge::default());
+        Self { app, activity, from, surplus, memo, challenge, certificate }
+    }
 }
 
 /// The protocols and their limits.
@@ -70,25 +86,25 @@ pub(crate) fn builder() -> Builder<TokioExecutor> {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(
-    app: Arc<App>,
+pub(crate) async fn serve<R, W>(
+    mut caller: Caller,
     builder: Arc<Builder<TokioExecutor>>,
-    (socket, from): (TcpStream, IpAddr),
-    surplus: bool,
+    halves: (R, W),
     mut drain: watch::Receiver<bool>,
-) {
+) where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
     // A connection that begins during the end is for nodes and probes, and ends with its answer.
     let mut draining = *drain.borrow_and_update();
-    let surplus = surplus || draining;
-    let activity = Arc::new(Activity::new());
-    let (memo, challenge) = (Memo::default(), Challenge::default());
-    let (shared, watched) = (Arc::clone(&app), Arc::clone(&activity));
-    let caller = Arc::new(Caller { app: shared, activity: watched, from, surplus, memo, challenge });
+    caller.surplus |= draining;
+    let caller = Arc::new(caller);
+    let (app, activity) = (Arc::clone(&caller.app), Arc::clone(&caller.activity));
     let service = service_fn(move |request: Request<Incoming>| {
         let caller = Arc::clone(&caller);
         async move { Ok::<_, Infallible>(service::answer(&caller, request).await) }
     });
-    let (socket, cork) = Watched::new(socket, Arc::clone(&activity));
+    let (socket, cork) = Watched::new(halves, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     let mut closing = false;
     let mut look = pin!(sleep(app.limits.header_timeout.min(app.limits.idle_timeout)));

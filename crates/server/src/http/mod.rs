@@ -45,6 +45,7 @@ use crate::peer::guard::Shared;
 use crate::peer::upgrade::PeerCounts;
 use crate::security::Security;
 use crate::settings::HttpLimits;
+use crate::tls::Tls;
 
 /// What every request needs.
 pub(crate) struct App {
@@ -58,6 +59,8 @@ pub(crate) struct App {
     pub(crate) peers: Arc<PeerCounts>,
     /// What nodes must know.
     pub(crate) secrets: Shared,
+    /// How connections are encrypted.
+    pub(crate) tls: Tls,
     /// Who may do what.
     pub(crate) access: Access,
     /// What is told of changes to the cluster.
@@ -74,6 +77,7 @@ impl App {
         Self {
             access: security.access,
             secrets: security.secrets,
+            tls: security.tls,
             audit: Audit::default(),
             gate: Gate::new(limits.requests),
             budget: BodyBudget::default(),

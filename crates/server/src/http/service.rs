@@ -16,7 +16,6 @@ use crate::http::prepare::{header_token, whole_token};
 use crate::http::reply::{self, Response};
 use crate::http::{health, keys, shards, view_change};
 use crate::peer;
-use crate::peer::guard::Challenge;
 
 const KEYS: &str = "/kv-store/keys";
 const SHARDS: &str = "/kv-store/shards";
@@ -57,10 +56,10 @@ impl Drop for Pass<'_> {
 
 /// Answers a request.
 pub(crate) async fn answer(caller: &Caller, request: Request<Incoming>) -> Response {
-    let Caller { app, activity, from, surplus, memo, challenge } = caller;
+    let Caller { app, activity, from, surplus, memo, .. } = caller;
     let _busy = activity.begin_request(request.version() == Version::HTTP_2);
     if request.uri().path() == peer::PATH {
-        return upgrade(app, challenge, request);
+        return upgrade(caller, request);
     }
     let (head, body) = request.into_parts();
     let draining = app.draining.load(Ordering::Relaxed);
@@ -163,8 +162,8 @@ fn key_of(path: &str) -> Option<&str> {
     if key.is_empty() { Some(key) } else { key.strip_prefix('/') }
 }
 
-fn upgrade(app: &App, challenge: &Challenge, mut request: Request<Incoming>) -> Response {
-    match peer::upgrade::answer(app, challenge, &mut request) {
+fn upgrade(caller: &Caller, mut request: Request<Incoming>) -> Response {
+    match peer::upgrade::answer(caller, &mut request) {
         Ok(response) => response,
         Err((status, error)) => Failure::new(status, error).closing().respond(request.method(), ""),
     }

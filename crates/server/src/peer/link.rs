@@ -13,17 +13,19 @@ use precede_core::id::Address;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::client::TlsStream;
 
-use crate::driver::Driver;
+use crate::http::App;
 use crate::peer::frame::Frames;
 use crate::peer::greeting::{Greeting, Unlinked};
-use crate::peer::guard::{Pass, Shared};
+use crate::peer::guard::Pass;
 use crate::peer::outbox::Outbox;
 use crate::peer::wire::Wire;
+use crate::tls;
 
 /// For one attempt, handshake included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,25 +40,37 @@ const BATCH_BYTES: usize = 512 << 10;
 /// A spare that cannot be reached for so many rounds is forgotten; it will knock again.
 const SPARE_ROUNDS_MAX: u32 = 50;
 
+/// What a link goes over.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 /// A link that has just been made.
 struct Linked {
-    stream: TcpStream,
+    stream: Stream,
     wire: Wire,
     /// By what the other node was let in.
     pass: Pass,
 }
 
 /// Keeps a link to a node. Ends only for a node that is not wanted and has gone.
-pub(crate) async fn keep(driver: Arc<Driver>, secrets: Shared, outbox: Arc<Outbox>, address: Address) {
+pub(crate) async fn keep(app: Arc<App>, outbox: Arc<Outbox>, address: Address) {
+    let driver = &app.driver;
     loop {
-        let Some(linked) = dial(&driver, &secrets, &outbox, &address).await else {
+        let Some(linked) = dial(&app, &outbox, &address).await else {
             driver.outboxes.close(outbox.node);
             return;
         };
         outbox.set_linked(true);
         driver.connected(outbox.node);
         tracing::debug!(peer = %address, wire = linked.wire.version(), "linked");
-        let error = pump(&outbox, &secrets, linked).await;
+        let frames = Frames::new(linked.wire);
+        let is_good = || linked.pass.is_good(&app.secrets);
+        let error = match linked.stream {
+            Stream::Plain(stream) => pump(&outbox, stream.into_split(), frames, is_good).await,
+            Stream::Tls(stream) => pump(&outbox, tokio::io::split(*stream), frames, is_good).await,
+        };
         outbox.set_linked(false);
         driver.disconnected(outbox.node);
         tracing::debug!(peer = %address, %error, "link lost");
@@ -65,16 +79,17 @@ pub(crate) async fn keep(driver: Arc<Driver>, secrets: Shared, outbox: Arc<Outbo
 }
 
 /// Tries until there is a link; `None` if the node is not wanted and does not answer.
-async fn dial(driver: &Arc<Driver>, secrets: &Shared, outbox: &Outbox, address: &Address) -> Option<Linked> {
+async fn dial(app: &Arc<App>, outbox: &Outbox, address: &Address) -> Option<Linked> {
+    let driver = &app.driver;
     let mut attempts = JoinSet::new();
     let (mut rounds, mut told) = (0, None);
     loop {
         if attempts.len() < ATTEMPTS_MAX {
             let (to, from) = (address.clone(), driver.address.clone());
             let greeting = Greeting { to, from, cluster: driver.fingerprint(), epoch: driver.epoch() };
-            let secrets = secrets.clone();
+            let app = Arc::clone(app);
             attempts.spawn(async move {
-                match timeout(ATTEMPT_TIMEOUT, attempt(&greeting, &secrets)).await {
+                match timeout(ATTEMPT_TIMEOUT, attempt(&greeting, &app)).await {
                     Ok(result) => result,
                     Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
                 }
@@ -103,19 +118,28 @@ async fn dial(driver: &Arc<Driver>, secrets: &Shared, outbox: &Outbox, address: 
     }
 }
 
-async fn attempt(greeting: &Greeting, secrets: &Shared) -> Result<Linked, Unlinked> {
+async fn attempt(greeting: &Greeting, app: &App) -> Result<Linked, Unlinked> {
     let mut stream = TcpStream::connect(greeting.to.as_str()).await?;
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
     SockRef::from(&stream).set_tcp_user_timeout(Some(ACK_TIMEOUT))?;
-    let (wire, pass) = greeting.exchange(&mut stream, secrets).await?;
-    Ok(Linked { stream, wire, pass })
+    let Some(tls) = &app.tls else {
+        let (wire, pass) = greeting.exchange(&mut stream, &app.secrets).await?;
+        return Ok(Linked { stream: Stream::Plain(stream), wire, pass });
+    };
+    let mut stream = Box::new(tls::dial(tls, &greeting.to, stream).await?);
+    let (wire, pass) = greeting.exchange(&mut stream, &app.secrets).await?;
+    Ok(Linked { stream: Stream::Tls(stream), wire, pass })
 }
 
 /// Sends until the link breaks.
-async fn pump(outbox: &Outbox, secrets: &Shared, Linked { stream, wire, pass }: Linked) -> io::Error {
-    let (mut read, mut write) = stream.into_split();
-    let (mut frames, mut out, mut unexpected) = (Frames::new(wire), BytesMut::new(), [0u8; 1]);
+async fn pump(
+    outbox: &Outbox,
+    (mut read, mut write): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    mut frames: Frames,
+    is_good: impl Fn() -> bool,
+) -> io::Error {
+    let (mut out, mut unexpected) = (BytesMut::new(), [0u8; 1]);
     loop {
         tokio::select! {
             biased;
@@ -127,7 +151,7 @@ async fn pump(outbox: &Outbox, secrets: &Shared, Linked { stream, wire, pass }: 
             batch = outbox.take(BATCH_BYTES) => batch.iter().for_each(|envelope| frames.put(envelope, &mut out)),
             () = sleep(KEEP_ALIVE) => frames.put_empty(&mut out),
         }
-        if !pass.is_good(secrets) {
+        if !is_good() {
             return io::Error::other("the secret by which the other side was let in is no longer taken");
         }
         while out.has_remaining() {
@@ -137,6 +161,11 @@ async fn pump(outbox: &Outbox, secrets: &Shared, Linked { stream, wire, pass }: 
                 Ok(Err(error)) => return error,
                 Err(_) => return io::ErrorKind::TimedOut.into(),
             }
+        }
+        match timeout(ACK_TIMEOUT, write.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(_) => return io::ErrorKind::TimedOut.into(),
         }
         if out.capacity() > 4 * BATCH_BYTES {
             out = BytesMut::new();

@@ -16,8 +16,7 @@ use std::sync::Arc;
 
 use precede_core::id::{Address, NodeId};
 
-use crate::driver::Driver;
-use crate::peer::guard::Shared;
+use crate::http::App;
 
 /// The path that is upgraded.
 pub(crate) const PATH: &str = "/precede/peer";
@@ -30,8 +29,8 @@ pub(crate) const ADDRESS_HEADER: &str = "precede-address";
 
 /// Keeps a link to everybody whom the node wants to speak to. The node hears of each that there is no link yet: while it
 /// has not heard of one, nothing that it sends there leaves this process.
-pub(crate) fn start(driver: &Arc<Driver>, secrets: &Shared) {
-    let (driver, secrets, mut reach) = (Arc::clone(driver), secrets.clone(), driver.reach());
+pub(crate) fn start(app: &Arc<App>) {
+    let (app, driver, mut reach) = (Arc::clone(app), Arc::clone(&app.driver), app.driver.reach());
     tokio::spawn(async move {
         loop {
             let addresses = reach.borrow_and_update().clone();
@@ -40,7 +39,7 @@ pub(crate) fn start(driver: &Arc<Driver>, secrets: &Shared) {
             for address in addresses.into_iter().filter(|address| *address != driver.address) {
                 if let Some(outbox) = driver.outboxes.open(address.node_id(), true) {
                     driver.disconnected(outbox.node);
-                    tokio::spawn(link::keep(Arc::clone(&driver), secrets.clone(), outbox, address));
+                    tokio::spawn(link::keep(Arc::clone(&app), outbox, address));
                 }
             }
             if reach.changed().await.is_err() {

@@ -12,18 +12,20 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use precede_core::id::{Address, NodeId};
 use precede_core::limits::MEMBERS_MAX;
+use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use crate::driver::Driver;
-use crate::http::App;
+use crate::http::connection::Caller;
 use crate::http::reply::{Response, empty};
 use crate::peer::frame::Frames;
-use crate::peer::guard::{self, Challenge, Pass, Shared, Verdict};
+use crate::peer::guard::{self, Pass, Shared, Verdict};
 use crate::peer::proof::PROOF_HEADER;
 use crate::peer::seldom::Seldom;
 use crate::peer::wire::{self, Wire};
 use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, link};
+use crate::tls;
 
 /// A link on which nothing arrives for so long is dropped.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -45,10 +47,10 @@ pub(crate) struct PeerCounts {
 
 /// Answers a request to upgrade: 101, or why not. Nothing is allocated for a stranger but a number to ask for a proof with.
 pub(crate) fn answer(
-    app: &App,
-    challenge: &Challenge,
+    caller: &Caller,
     request: &mut http::Request<Incoming>,
 ) -> Result<Response, (StatusCode, &'static str)> {
+    let Caller { app, challenge, certificate, .. } = caller;
     let (driver, counts, headers) = (&app.driver, &app.peers, request.headers());
     let offered = text(headers, UPGRADE.as_str()).filter(|_| request.version() == Version::HTTP_11);
     let Some(wire) = offered.and_then(Wire::agreed) else {
@@ -74,6 +76,11 @@ pub(crate) fn answer(
         }
         Err((StatusCode::FORBIDDEN, why))
     };
+    if app.tls.is_some() && !certificate.as_ref().is_some_and(|shown| is_node(shown, headers)) {
+        return stranger(
+            "Nodes of this cluster show a certificate of their own host: see TLS_CERT_FILE and TLS_CA_FILE",
+        );
+    }
     let (pass, proof) = match guard::judge(&app.secrets, challenge, headers, driver.address.as_str(), wire) {
         Verdict::In(pass, proof) => (pass, proof),
         Verdict::Asked(response) => return Ok(response),
@@ -92,7 +99,7 @@ pub(crate) fn answer(
     if counts.links.load(Ordering::Relaxed) >= LINKS_MAX {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "Too many links"));
     }
-    let (driver, counts, secrets) = (Arc::clone(driver), Arc::clone(counts), app.secrets.clone());
+    let (driver, counts, app) = (Arc::clone(driver), Arc::clone(counts), Arc::clone(app));
     let upgraded = hyper::upgrade::on(request);
     tokio::spawn(async move {
         let Ok(upgraded) = upgraded.await else { return };
@@ -101,9 +108,9 @@ pub(crate) fn answer(
         if from != driver.me
             && let Some(outbox) = driver.outboxes.open(from, false)
         {
-            tokio::spawn(link::keep(Arc::clone(&driver), secrets.clone(), outbox, address.clone()));
+            tokio::spawn(link::keep(Arc::clone(&app), outbox, address.clone()));
         }
-        if let Err(error) = receive(&driver, from, wire, (pass, &secrets), TokioIo::new(upgraded)).await {
+        if let Err(error) = receive(&driver, from, wire, (pass, &app.secrets), TokioIo::new(upgraded)).await {
             tracing::debug!(peer = %address, %error, "link in lost");
         }
         counts.links.fetch_sub(1, Ordering::Relaxed);
@@ -116,6 +123,11 @@ pub(crate) fn answer(
         response.headers_mut().insert(PROOF_HEADER, proof);
     }
     Ok(response)
+}
+
+/// Whether a certificate is that of the node that the headers name.
+fn is_node(shown: &CertificateDer<'_>, headers: &HeaderMap) -> bool {
+    text(headers, ADDRESS_HEADER).is_some_and(|address| tls::is_of(shown, address))
 }
 
 /// Takes messages in until the link ends.

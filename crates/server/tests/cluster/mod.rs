@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// For whatever a test waits for.
 pub const DEADLINE: Duration = Duration::from_secs(20);
-const VARIABLES: [&str; 20] = [
+const VARIABLES: [&str; 24] = [
     "ADDRESS",
     "PORT",
     "BIND",
@@ -34,6 +34,10 @@ const VARIABLES: [&str; 20] = [
     "IDLE_TIMEOUT_MS",
     "TOKENS_FILE",
     "PEER_SECRET_FILE",
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
+    "TLS_CA_FILE",
+    "PRECEDE_CA_FILE",
     "PRECEDE_TOKEN",
     "PRECEDE_TOKEN_FILE",
 ];
