@@ -165,12 +165,10 @@ impl Client {
         }
     }
 
-    /// A client of one other node of the cluster, with the default settings.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::new`].
-    pub fn of_node(node: &Address) -> Result<Self, Error> {
-        Self::new([node.as_str()])
+    /// A client of one other node of the cluster, which asks nobody else. It shares this one's connections and what it shows to
+    /// nodes.
+    #[must_use]
+    pub fn of_node(&self, node: &Address) -> Self {
+        self.with_nodes(vec![node.clone()])
     }
 }

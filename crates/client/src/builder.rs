@@ -1,13 +1,18 @@
 //! The settings of a client.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::client::Settings;
+use crate::tls;
 use crate::transport::Transport;
 use crate::{Address, Client, Error};
 
 /// The settings of a [`Client`], each with its default. Made by [`Client::builder`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use]
 pub struct ClientBuilder {
     nodes: Vec<String>,
@@ -15,6 +20,8 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     response_bytes_max: usize,
     direct: bool,
+    token: Option<String>,
+    authorities: Option<Vec<u8>>,
 }
 
 impl ClientBuilder {
@@ -25,6 +32,8 @@ impl ClientBuilder {
             connect_timeout: Duration::from_secs(1),
             response_bytes_max: 64 << 20,
             direct: true,
+            token: None,
+            authorities: None,
         }
     }
 
@@ -55,18 +64,68 @@ impl ClientBuilder {
         self
     }
 
+    /// The token that nodes are shown, where they ask for one: none. It is never printed.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Speaks TLS with all nodes, and takes certificates by these authorities, in PEM, for theirs: HTTP without TLS is spoken.
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
+        self
+    }
+
     /// Makes the client. Connects to nothing yet.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidAddress`] if a node's address is not `host:port`, or if there are none.
+    /// [`Error::InvalidAddress`] if a node's address is not `host:port`, or if there are none; [`Error::BadRequest`] if the token is
+    /// not one word of visible characters, or the authorities are none.
     pub fn build(self) -> Result<Client, Error> {
         let nodes = self.nodes.iter().map(|text| text.parse()).collect::<Result<Vec<Address>, Error>>()?;
         if nodes.is_empty() {
             let reason = "a client needs at least one node".to_owned();
             return Err(Error::InvalidAddress { address: String::new(), reason });
         }
-        let transport = Transport::new(self.connect_timeout, self.response_bytes_max);
+        let authorization = self.token.as_deref().map(authorization).transpose()?;
+        let tls = self.authorities.as_deref().map(tls::trusting).transpose()?;
+        let transport = Transport::new(self.connect_timeout, self.response_bytes_max, authorization, tls);
+        let transport = Arc::new(transport);
         Ok(Client::assemble(Settings { nodes, timeout: self.timeout, direct: self.direct }, transport))
+    }
+}
+
+/// The header that shows a token. It does not appear in what is printed for debugging.
+fn authorization(token: &str) -> Result<HeaderValue, Error> {
+    let token = token.trim();
+    let is_plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).ok().filter(|_| is_plain);
+    let mut value = value
+        .ok_or_else(|| Error::BadRequest { message: "the token is not one word of visible characters".to_owned() })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl fmt::Debug for ClientBuilder {
+    /// All but the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("nodes", &self.nodes).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_one_word_and_never_printed() {
+        let builder = |token: &str| Client::builder(["a:1"]).token(token);
+        for wrong in ["", "a b", "a\nb", "ä"] {
+            assert!(matches!(builder(wrong).build(), Err(Error::BadRequest { .. })), "{wrong:?}");
+        }
+        let client = builder(" sesame\n").build().unwrap();
+        let printed = format!("{:?} {client:?}", builder("sesame"));
+        assert!(!printed.contains("sesame"), "{printed}");
     }
 }

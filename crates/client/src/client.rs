@@ -32,7 +32,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
-    transport: Transport,
+    transport: Arc<Transport>,
     avoidance: Avoidance,
     view: RwLock<Option<Arc<View>>>,
     /// When the client last began a refresh by itself.
@@ -66,7 +66,13 @@ impl Client {
         ClientBuilder::new(nodes.into_iter().map(|node| node.as_ref().to_owned()).collect())
     }
 
-    pub(crate) fn assemble(settings: Settings, transport: Transport) -> Self {
+    /// A client of other nodes, by the same connections.
+    pub(crate) fn with_nodes(&self, nodes: Vec<Address>) -> Self {
+        let settings = Settings { nodes, timeout: self.timeout(), direct: false };
+        Self::assemble(settings, Arc::clone(&self.inner.transport))
+    }
+
+    pub(crate) fn assemble(settings: Settings, transport: Arc<Transport>) -> Self {
         let inner = Inner {
             settings,
             transport,

@@ -26,7 +26,8 @@
 //!
 //! # What the crate is not
 //!
-//! It holds no data and judges no context: contexts are opaque to it. It speaks HTTP/1.1 without TLS.
+//! It holds no data and judges no context: contexts are opaque to it. It speaks HTTP/1.1, by TLS if
+//! it is given the [authorities](ClientBuilder::authorities) of the nodes' certificates.
 
 mod address;
 mod administration;
@@ -43,6 +44,7 @@ mod request;
 mod retry;
 mod session;
 mod session_file;
+mod tls;
 mod transport;
 mod value;
 mod view;

@@ -5,18 +5,20 @@ use std::pin::pin;
 use std::time::Duration;
 
 use http::Uri;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::uri::Scheme;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::withdrawal::{RequestBody, Withdrawal};
-use crate::{Address, Context};
+use crate::{Address, Context, tls};
 
 /// For how long an unused connection is kept: less than a node keeps it, or writes would meet connections that the
 /// node is just closing.
@@ -49,12 +51,22 @@ pub(crate) struct Limits {
 /// The connections to all nodes.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    http: legacy::Client<HttpConnector, RequestBody>,
+    http: legacy::Client<HttpsConnector<HttpConnector>, RequestBody>,
     response_bytes_max: usize,
+    /// What nodes are shown.
+    authorization: Option<HeaderValue>,
+    /// Whether nodes speak TLS.
+    scheme: Scheme,
 }
 
 impl Transport {
-    pub(crate) fn new(connect_timeout: Duration, response_bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        connect_timeout: Duration,
+        response_bytes_max: usize,
+        authorization: Option<HeaderValue>,
+        tls: Option<ClientConfig>,
+    ) -> Self {
+        let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         // Shared among the addresses that a name resolves to, so that a dead one does not take the attempt's whole
@@ -64,8 +76,8 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(IDLE_PER_NODE_MAX)
-            .build(connector);
-        Self { http, response_bytes_max }
+            .build(tls::connector(connector, tls));
+        Self { http, response_bytes_max, authorization, scheme }
     }
 
     /// Sends the request to the node and awaits the whole answer.
@@ -105,7 +117,11 @@ impl Transport {
         withdrawal: Withdrawal,
     ) -> Result<Reply, Failure> {
         let body = RequestBody::new(request.body.clone(), withdrawal);
-        let response = self.http.request(with_head(node, request, context, body)).await.map_err(|e| Failure::io(&e))?;
+        let mut message = with_head((&self.scheme, node), request, context, body);
+        if let Some(authorization) = &self.authorization {
+            message.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        let response = self.http.request(message).await.map_err(|e| Failure::io(&e))?;
         let (head, body) = response.into_parts();
         let body = match Limited::new(body, self.response_bytes_max).collect().await {
             Ok(body) => body.to_bytes(),
@@ -122,9 +138,14 @@ impl Transport {
 }
 
 /// Puts the head before the body: method, target, context.
-fn with_head(node: &Address, request: &Request, context: &Context, body: RequestBody) -> http::Request<RequestBody> {
+fn with_head(
+    (scheme, node): (&Scheme, &Address),
+    request: &Request,
+    context: &Context,
+    body: RequestBody,
+) -> http::Request<RequestBody> {
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(scheme.clone());
     parts.authority = Some(node.authority());
     parts.path_and_query = Some(request.target.clone());
     let uri = Uri::from_parts(parts).expect("scheme, authority and path make a URI");

@@ -2,8 +2,11 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::access::token_command::TokenArgs;
 use crate::bench::args::{BareArgs, BenchArgs};
+use crate::credentials::CredentialArgs;
 use crate::settings::said::Said;
+use crate::tls::make::CertArgs;
 
 /// A distributed, in-memory, causally consistent key-value store.
 #[derive(Debug, Parser)]
@@ -33,6 +36,12 @@ pub(crate) enum Command {
     Health(HealthArgs),
     /// Look at the view, or change it: add and remove nodes, change the replication factor
     View(ViewArgs),
+    /// Make certificates, for trying TLS
+    Cert(CertArgs),
+    /// Make a secret for the nodes of a cluster: a line of the file that all of them get
+    Secret,
+    /// Make tokens, which nodes with a file of tokens ask for
+    Token(TokenArgs),
     /// Measure what a running node sustains
     Bench(BenchArgs),
     /// Print the HTTP interface as an OpenAPI document
@@ -125,6 +134,9 @@ pub(crate) struct ClientArgs {
     /// Print a JSON object instead of a text
     #[arg(long)]
     pub(crate) json: bool,
+    /// What is shown to the nodes.
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
 }
 
 /// Options of `precede put`.
@@ -174,6 +186,12 @@ pub(crate) struct HealthArgs {
     /// The port of the node on this host
     #[arg(long, env = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
+    /// A file with the authorities of the node's certificate, if it speaks TLS
+    #[arg(long, env = "TLS_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<std::path::PathBuf>,
+    /// The name in the node's certificate [default: that by which it is reached]
+    #[arg(long, env = "ADDRESS", value_name = "HOST")]
+    pub(crate) certified: Option<String>,
     /// Ask only whether the process answers, not whether clients should be sent to it
     #[arg(long)]
     pub(crate) alive: bool,
@@ -194,6 +212,9 @@ pub(crate) struct ViewArgs {
     /// Print a JSON object instead of a table
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// What is shown to the nodes.
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
 }
 
 /// What `precede view` does.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use precede_client::{Address, Client, Error, Session, SessionFile, Value};
+use precede_client::{Address, Error, Session, SessionFile, Value};
 use serde_json::value::RawValue;
 
 use crate::cli::{ClientArgs, DeleteArgs, GetArgs, PutArgs};
@@ -92,7 +92,7 @@ async fn run(
     args: &ClientArgs,
     operation: impl AsyncFnOnce(&mut Session) -> Result<Printed, Error>,
 ) -> Result<Printed, (Exit, String)> {
-    let client = Client::new(&args.nodes).map_err(|error| (Exit::Usage, with_causes(error)))?;
+    let client = args.credentials.client(&args.nodes).map_err(|error| (Exit::Usage, with_causes(error)))?;
     let file = args.session.as_ref().map(SessionFile::new);
     let mut session = match &file {
         Some(file) => file.load(&client).map_err(|error| (Exit::Usage, with_causes(error)))?,

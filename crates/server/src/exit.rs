@@ -32,7 +32,7 @@ pub(crate) struct Meanings {
 }
 
 /// What the codes mean, for the help, the manual and `docs/cli.md`.
-pub(crate) const MEANINGS: [Meanings; 8] = [
+pub(crate) const MEANINGS: [Meanings; 9] = [
     Meanings {
         commands: &["serve"],
         codes: [
@@ -72,6 +72,10 @@ pub(crate) const MEANINGS: [Meanings; 8] = [
     Meanings {
         commands: &["bench"],
         codes: ["requests were answered", "none was", "a wrong argument", "the figures could not be printed"],
+    },
+    Meanings {
+        commands: &["cert", "cert ca", "cert node", "secret", "token", "token new"],
+        codes: ["done", "it could not be made or written", "a wrong argument", "it could not be printed"],
     },
     Meanings {
         commands: &["completions", "man", "openapi"],

@@ -11,7 +11,7 @@ use precede_core::id::Address;
 use precede_core::placement::view::View;
 use precede_core::wire::request::ViewChange;
 
-use crate::http::{Memo, Merger, Object, body, params, view_change};
+use crate::http::{Issuer, Memo, Merger, Object, body, params, view_change};
 use crate::settings::said::{Said, Source, Told, variables};
 use crate::settings::{Settings, file, table};
 
@@ -29,7 +29,7 @@ pub fn body(body: &[u8]) -> Result<(Option<&str>, Option<&str>), String> {
 /// The text of the answer.
 pub fn context(json: &str, cluster: u64) -> Result<Context, String> {
     let memo = Memo::default();
-    let mut merger = Merger::new(cluster, cluster, &memo);
+    let mut merger = Merger::new(Issuer { cluster, secrets: &None }, cluster, &memo);
     merger.add_json(json).map_err(|failure| failure.error)?;
     Ok(merger.context)
 }

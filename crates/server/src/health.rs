@@ -1,15 +1,17 @@
 //! `precede health`: asks a node how it is, and says so by the exit code, for containers and scripts that have no other
 //! program at hand.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::cli::HealthArgs;
 use crate::exit::{Exit, fail, print_line};
+use crate::{live_file, tls};
 
 /// Bytes of an answer that are read at most.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
@@ -18,7 +20,13 @@ const ANSWER_BYTES_MAX: u64 = 64 << 10;
 pub(crate) async fn command(args: &HealthArgs) -> ExitCode {
     let node = args.node.clone().unwrap_or_else(|| format!("127.0.0.1:{}", args.port));
     let path = if args.alive { "/healthz" } else { "/readyz" };
-    match timeout(Duration::from_millis(args.timeout_ms), probe(&node, path)).await {
+    let answer = async {
+        match &args.ca_file {
+            None => probe(&node, path).await,
+            Some(file) => probe_tls(&node, args.certified.as_deref().unwrap_or(&node), file, path).await,
+        }
+    };
+    match timeout(Duration::from_millis(args.timeout_ms), answer).await {
         Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => print_line(body(&answer), Exit::Done),
         Ok(Ok(answer)) => {
             eprintln!("{}", body(&answer));
@@ -40,9 +48,19 @@ pub(crate) async fn command(args: &HealthArgs) -> ExitCode {
 
 /// Asks a node one of the two questions about its health; returns its answer whole.
 pub(crate) async fn probe(node: &str, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(node).await?;
+    ask(TcpStream::connect(node).await?, node, path).await
+}
+
+/// The same, by TLS, of a node whose certificate has this name and is by one of these authorities.
+async fn probe_tls(node: &str, name: &str, authorities: &Path, path: &str) -> std::io::Result<String> {
+    let authorities = live_file::read(authorities).map_err(std::io::Error::other)?;
+    ask(tls::connect(&authorities, name, TcpStream::connect(node).await?).await?, node, path).await
+}
+
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, node: &str, path: &str) -> std::io::Result<String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;
     Ok(answer)

@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::exit::MEANINGS;
 
 /// Examples of each subcommand: what it does, and the line to type. Tests parse every one.
-pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 17] = [
+pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 23] = [
     (
         "serve",
         &[
@@ -76,6 +76,12 @@ pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 17] = [
             ("Another replication factor", "precede view change --repl-factor 3"),
         ],
     ),
+    ("cert", &[("An authority, in certs/", "precede cert ca --dir certs")]),
+    ("cert ca", &[("An authority, in certs/", "precede cert ca --dir certs")]),
+    ("cert node", &[("A node's certificate, by that authority", "precede cert node n1 localhost --dir certs")]),
+    ("secret", &[("A line for the file of secrets that all nodes get", "precede secret")]),
+    ("token", &[("For an administrator", "precede token new --role admin --name ada")]),
+    ("token new", &[("For an application that writes", "precede token new --role write --name shop")]),
     (
         "bench",
         &[

@@ -6,19 +6,23 @@
 //! | `cli`, `settings`, `config` | what was said by flags, in the environment and in a file; what it resolves to; showing and checking it |
 //! | `help`, `pages`, `exit` | examples, manual pages and completions; every exit code and what it means |
 //! | `serve` | one node from its start to its end |
+//! | `security`, `access`, `secrets`, `tls`, `live_file` | what keeps strangers out, and the files that say so |
 //! | `driver`, `clock`, `events` | the core's time, inputs and effects |
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
+//! | `credentials` | what commands show to nodes |
 //! | `dev`, `commands`, `view` | a cluster on this machine for trying; single operations; the view and its changes |
 //! | `health` | whether a node is well, asked from outside |
 //! | `fuzzing` | entrances for the fuzz targets |
 //! | `bench` | a load generator, and the bare server it is compared with |
 
+mod access;
 mod bench;
 mod cli;
 mod clock;
 mod commands;
 mod config;
+mod credentials;
 mod dev;
 mod driver;
 mod events;
@@ -28,11 +32,15 @@ pub mod fuzzing;
 mod health;
 mod help;
 mod http;
+mod live_file;
 mod logging;
 mod pages;
 mod peer;
+mod secrets;
+mod security;
 mod serve;
 mod settings;
+mod tls;
 mod view;
 
 use std::process::ExitCode;
@@ -63,6 +71,9 @@ pub fn main() -> ExitCode {
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
         Command::Health(args) => runtime.block_on(health::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),
+        Command::Cert(args) => tls::make::command(&args),
+        Command::Secret => access::token_command::secret(),
+        Command::Token(args) => access::token_command::command(&args),
         Command::Bench(args) => runtime.block_on(bench::command(&args)),
         Command::Openapi => http::openapi::command(),
         Command::Completions(args) => pages::completions(&args),

@@ -20,6 +20,7 @@ use crate::exit::{Exit, fail};
 use crate::http::App;
 use crate::http::accept;
 use crate::http::workers::Workers;
+use crate::security::Security;
 use crate::settings::said::Said;
 use crate::settings::{HttpLimits, Settings, SettingsError};
 use crate::{logging, peer};
@@ -41,7 +42,7 @@ pub(crate) enum End {
 /// Runs `precede serve`.
 pub(crate) async fn command(said: Said, exit_with_stdin: bool) -> ExitCode {
     logging::start();
-    let (listener, config, http) = match bind(said).await {
+    let (listener, config, http, security) = match bind(said).await {
         Ok(bound) => bound,
         Err(error) => {
             return fail(if error.is::<SettingsError>() { Exit::Usage } else { Exit::No }, format_args!("{error:#}"));
@@ -51,7 +52,7 @@ pub(crate) async fn command(said: Said, exit_with_stdin: bool) -> ExitCode {
         Ok(shutdown) => shutdown,
         Err(error) => return fail(Exit::No, format_args!("signals cannot be heard: {error}")),
     };
-    match run(listener, config, http, shutdown).await {
+    match run(listener, config, http, security, shutdown).await {
         Ok(End::Asked) => Exit::Done.into(),
         Ok(End::Superseded) => Exit::Unavailable.into(),
         Err(error) => fail(Exit::No, format_args!("the threads for connections cannot start: {error}")),
@@ -59,7 +60,7 @@ pub(crate) async fn command(said: Said, exit_with_stdin: bool) -> ExitCode {
 }
 
 /// Resolves what was said and binds the port, which completes the address.
-async fn bind(mut said: Said) -> anyhow::Result<(TcpListener, Config, HttpLimits)> {
+async fn bind(mut said: Said) -> anyhow::Result<(TcpListener, Config, HttpLimits, Security)> {
     let settings = Settings::load(&mut said)?;
     let seed = SysRng.try_next_u64()?;
     raise_open_files();
@@ -67,7 +68,7 @@ async fn bind(mut said: Said) -> anyhow::Result<(TcpListener, Config, HttpLimits
         anyhow::anyhow!("cannot listen on {}: {error}; choose another --port or --bind", settings.bind)
     })?;
     let config = settings.config(listener.local_addr()?.port(), seed)?;
-    Ok((listener, config, settings.http))
+    Ok((listener, config, settings.http, settings.security))
 }
 
 /// Runs a node on a listener until `shutdown` completes, then lets it end in order.
@@ -78,15 +79,21 @@ pub(crate) async fn run(
     listener: TcpListener,
     config: Config,
     http: HttpLimits,
+    security: Security,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<End> {
     let workers = Arc::new(Workers::start()?);
     let (address, shards) = (config.address.clone(), config.bootstrap.shards().len());
     let driver = Arc::new(Driver::new(config));
-    let app = Arc::new(App::new(Arc::clone(&driver), http));
+    security.keep_fresh();
+    let warning = listener.local_addr().ok().and_then(|listens_on| security.warning(listens_on.ip()));
+    if let Some(open) = warning {
+        tracing::warn!(open, "this node is not secured: see SECURITY.md");
+    }
+    let app = Arc::new(App::new(Arc::clone(&driver), http, security));
     let (drain, draining) = watch::channel(false);
     tokio::spawn(Arc::clone(&driver).run_timer());
-    peer::start(&driver);
+    peer::start(&app);
     let accepting = tokio::spawn(accept::run(listener, Arc::clone(&app), Arc::clone(&workers), draining));
     tracing::info!(%address, shard = driver.shard().map(|shard| shard.0), shards, "serving");
     // Whoever started this process reads the address here. If nobody does, nothing is lost.

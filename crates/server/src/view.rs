@@ -23,14 +23,17 @@ pub(crate) async fn command(args: &ViewArgs) -> ExitCode {
     match run(args).await {
         Ok(code) => code,
         Err(error) => {
-            let usage = matches!(error, Error::BadRequest { .. } | Error::InvalidAddress { .. });
+            let usage = matches!(
+                error,
+                Error::BadRequest { .. } | Error::InvalidAddress { .. } | Error::Refused { status: 401 | 403, .. }
+            );
             fail(if usage { Exit::Usage } else { Exit::Unavailable }, error)
         }
     }
 }
 
 async fn run(args: &ViewArgs) -> Result<ExitCode, Error> {
-    let client = Client::new(&args.nodes)?;
+    let client = args.credentials.client(&args.nodes)?;
     match &args.command {
         None | Some(ViewCommand::Show) => Ok(print_line(&shown(&client.view_state().await?, args.json), Exit::Done)),
         Some(ViewCommand::Plan(change)) => {
@@ -128,7 +131,7 @@ async fn carry_out(
     progress.set(Progress::Moving);
     while !changed.settled {
         let state = client.view_state().await?;
-        bar.show(received(&changed).await);
+        bar.show(received(client, &changed).await);
         if state.settled {
             changed.settled = true;
             break;
@@ -189,12 +192,11 @@ impl Drop for Bar {
 }
 
 /// What the members of the new view have got so far. Who does not answer counts with nothing.
-async fn received(changed: &ViewChanged) -> Amount {
+async fn received(client: &Client, changed: &ViewChanged) -> Amount {
     let mut sum = Amount::default();
     for node in changed.shards.iter().flat_map(|shard| &shard.replicas) {
         let Ok(address) = node.parse::<Address>() else { continue };
-        let Ok(client) = Client::of_node(&address) else { continue };
-        if let Ok(state) = client.view_state().await {
+        if let Ok(state) = client.of_node(&address).view_state().await {
             sum = Amount { keys: sum.keys + state.received_keys, bytes: sum.bytes + state.received_bytes };
         }
     }

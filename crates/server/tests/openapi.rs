@@ -68,6 +68,7 @@ fn the_document_is_what_nodes_do() {
     lost_view(&mut interface);
     unready(&mut interface);
     full(&mut interface);
+    guarded(&mut interface);
     moving(&mut interface);
     assert_eq!(interface.unseen(), [], "what is described happens");
 }
@@ -223,6 +224,25 @@ fn full(interface: &mut Interface) {
     let cluster = Cluster::single(&["--max-memory-bytes", "4194304"]);
     let body = json!({ "value": "v".repeat(5 << 20) }).to_string();
     assert_eq!(ask(interface, cluster.address(0), "PUT", KEY, &[], body.as_bytes()).status, 507);
+}
+
+/// A node that asks for tokens.
+fn guarded(interface: &mut Interface) {
+    let made = precede().args(["token", "new", "--role", "read", "--name", "looker"]).output().unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let field = |name| made.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), field("line: ")).unwrap();
+    let cluster = Cluster::single(&["--tokens-file", file.path().to_str().unwrap()]);
+    let shown = format!("Bearer {}", field("token: "));
+    for (method, path, body) in REQUESTS {
+        let asks = path != "/readyz";
+        let status = ask(interface, cluster.address(0), method, path, &[], body.as_bytes()).status;
+        assert_eq!(status == 401, asks, "{method} {path}: {status}");
+        let headers = [("Authorization", shown.as_str())];
+        let status = ask(interface, cluster.address(0), method, path, &headers, body.as_bytes()).status;
+        assert_eq!(status == 403, method != "GET", "{method} {path}: {status}");
+    }
 }
 
 /// A change that is not done when it is answered.

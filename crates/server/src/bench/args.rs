@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
+use crate::credentials::CredentialArgs;
+
 /// Options of `precede bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
@@ -49,6 +51,9 @@ pub(crate) struct BenchArgs {
     /// Print a JSON object instead of a text
     #[arg(long)]
     pub(crate) json: bool,
+    /// What is shown to the nodes.
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
 }
 
 impl BenchArgs {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Zipf};
@@ -84,9 +84,14 @@ pub(crate) async fn run(args: &BenchArgs) -> anyhow::Result<Tally> {
 /// Makes the connections and, if anything is to be read, writes the keys, each connection its part of them.
 async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<Worker>> {
     let connections = u64::from(args.connections);
+    ensure!(
+        !args.credentials.speak_tls(),
+        "the load generator does not speak TLS: leave --ca-file and PRECEDE_CA_FILE out"
+    );
+    let token = args.credentials.token()?;
     let mut preparing: JoinSet<anyhow::Result<Worker>> = JoinSet::new();
     for index in 0..connections {
-        let mut worker = Worker::new(args, index, Arc::clone(done));
+        let mut worker = Worker::new(args, index, token.as_deref(), Arc::clone(done));
         let (node, loaded) = (args.node_of(index).to_owned(), args.loaded);
         preparing.spawn(async move {
             worker.connection.connect().await.with_context(|| format!("cannot connect to {node}"))?;
@@ -104,7 +109,7 @@ async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<
 }
 
 impl Worker {
-    fn new(args: &BenchArgs, index: u64, done: Arc<AtomicU64>) -> Self {
+    fn new(args: &BenchArgs, index: u64, token: Option<&str>, done: Arc<AtomicU64>) -> Self {
         let value_bytes = usize::try_from(args.value_bytes).unwrap_or(usize::MAX);
         let schedule = args.rate.map(|rate| {
             let each = Duration::from_secs_f64(f64::from(args.connections) * f64::from(args.pipeline) / rate as f64);
@@ -116,7 +121,8 @@ impl Worker {
                 value_bytes,
                 args.contexts == Switch::On,
                 args.write_concern,
-            ),
+            )
+            .showing(token),
             mix: args.mix,
             keys: Keys::of(args),
             // The same in every run.

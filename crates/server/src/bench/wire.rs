@@ -22,6 +22,8 @@ pub(crate) struct Connection {
     /// And what stands behind its key.
     put_query: String,
     carries_context: bool,
+    /// The header that shows a token to the node, if one is shown.
+    authorization: Vec<u8>,
     token: Vec<u8>,
     output: Vec<u8>,
     input: BytesMut,
@@ -57,10 +59,18 @@ impl Connection {
             put_body: format!("{{\"value\":\"{}\"}}", "v".repeat(value_bytes)).into_bytes(),
             put_query: concern.map_or_else(String::new, |concern| format!("?w={}", concern.name())),
             carries_context,
+            authorization: Vec::new(),
             token: Vec::new(),
             output: Vec::new(),
             input: BytesMut::new(),
         }
+    }
+
+    /// The same, which shows the node a token.
+    pub(crate) fn showing(mut self, token: Option<&str>) -> Self {
+        self.authorization =
+            token.map_or_else(Vec::new, |token| format!("authorization: Bearer {token}\r\n").into_bytes());
+        self
     }
 
     /// Makes the connection.
@@ -112,6 +122,7 @@ impl Connection {
             Operation::Put => ("PUT", self.put_query.as_str()),
         };
         write!(output, "{method} /kv-store/keys/key-{key:012}{query} HTTP/1.1\r\nhost: {node}\r\n")?;
+        output.extend_from_slice(&self.authorization);
         if !self.token.is_empty() {
             output.extend_from_slice(b"causal-context: ");
             output.extend_from_slice(&self.token);
@@ -233,9 +244,12 @@ mod tests {
 
     #[test]
     fn requests_carry_the_token_the_value_and_the_write_concern() {
-        let mut connection = Connection::new("n:1", 2, true, Some(Concern::Majority));
+        let mut connection = Connection::new("n:1", 2, true, Some(Concern::Majority)).showing(Some("secret"));
         connection.write(Operation::Get, 7).unwrap();
-        assert_eq!(connection.output, b"GET /kv-store/keys/key-000000000007 HTTP/1.1\r\nhost: n:1\r\n\r\n");
+        assert_eq!(
+            connection.output,
+            b"GET /kv-store/keys/key-000000000007 HTTP/1.1\r\nhost: n:1\r\nauthorization: Bearer secret\r\n\r\n"
+        );
         connection.token = b"t".to_vec();
         connection.output.clear();
         connection.write(Operation::Put, 7).unwrap();

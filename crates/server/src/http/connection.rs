@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,7 +13,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::TcpStream;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -22,6 +24,7 @@ use crate::http::fixed::TOO_SLOW;
 use crate::http::memo::Memo;
 use crate::http::service;
 use crate::http::socket::Watched;
+use crate::peer::guard::Challenge;
 
 /// Room for a head: more than the limit of headers, so that hyper need not cut in with an answer of its own.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -31,6 +34,38 @@ const H2_STREAMS_MAX: u32 = 256;
 const H2_WINDOW_BYTES: u32 = 256 << 10;
 /// How long an idle connection that was asked to end may take for it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection, as the requests on it see it. One count of references for each connection: one for all would go from processor to
+/// processor with every request.
+pub(crate) struct Caller {
+    /// The node.
+    pub(crate) app: Arc<App>,
+    /// What happens on the connection.
+    pub(crate) activity: Arc<Activity>,
+    /// Whom it is with.
+    pub(crate) from: IpAddr,
+    /// The connection is beyond the limit, or began while this node is ending, and only nodes and probes are served on it.
+    pub(crate) surplus: bool,
+    /// What it was given last.
+    pub(crate) memo: Memo,
+    /// What it was asked to prove, if it is of a node.
+    pub(crate) challenge: Challenge,
+    /// What it has shown, where TLS is spoken and it has shown something.
+    pub(crate) certificate: Option<CertificateDer<'static>>,
+}
+
+impl Caller {
+    /// A connection that has just begun.
+    pub(crate) fn new(
+        app: Arc<App>,
+        from: IpAddr,
+        surplus: bool,
+        certificate: Option<CertificateDer<'static>>,
+    ) -> Self {
+        let (activity, memo, challenge) = (Arc::new(Activity::new()), Memo::default(), Challenge::default());
+        Self { app, activity, from, surplus, memo, challenge, certificate }
+    }
+}
 
 /// The protocols and their limits.
 pub(crate) fn builder() -> Builder<TokioExecutor> {
@@ -51,24 +86,25 @@ pub(crate) fn builder() -> Builder<TokioExecutor> {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(
-    app: Arc<App>,
+pub(crate) async fn serve<R, W>(
+    mut caller: Caller,
     builder: Arc<Builder<TokioExecutor>>,
-    socket: TcpStream,
-    surplus: bool,
+    halves: (R, W),
     mut drain: watch::Receiver<bool>,
-) {
+) where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
     // A connection that begins during the end is for nodes and probes, and ends with its answer.
     let mut draining = *drain.borrow_and_update();
-    let surplus = surplus || draining;
-    let activity = Arc::new(Activity::new());
-    // One count of references for each connection: one for all would go from processor to processor with every request.
-    let shared = Arc::new((Arc::clone(&app), Arc::clone(&activity), Memo::default()));
+    caller.surplus |= draining;
+    let caller = Arc::new(caller);
+    let (app, activity) = (Arc::clone(&caller.app), Arc::clone(&caller.activity));
     let service = service_fn(move |request: Request<Incoming>| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(service::answer(&shared.0, &shared.1, &shared.2, surplus, request).await) }
+        let caller = Arc::clone(&caller);
+        async move { Ok::<_, Infallible>(service::answer(&caller, request).await) }
     });
-    let (socket, cork) = Watched::new(socket, Arc::clone(&activity));
+    let (socket, cork) = Watched::new(halves, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     let mut closing = false;
     let mut look = pin!(sleep(app.limits.header_timeout.min(app.limits.idle_timeout)));

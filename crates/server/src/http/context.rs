@@ -13,12 +13,19 @@ use serde::Deserialize;
 use crate::http::errors::{Failure, from_refusal};
 use crate::http::memo::Memo;
 use crate::http::reply::CAUSAL_CONTEXT;
+use crate::http::seal::{self, Forged, Issuer};
+
+/// What is said of a context that the cluster has not issued.
+const FORGED: &str = "it was not issued by this cluster, or so long ago that its secret has changed: send it exactly as it was \
+     received, or begin without one";
 
 /// Contexts being merged.
 pub(crate) struct Merger<'a> {
     /// The union so far.
     pub(crate) context: Context,
-    /// The fingerprint of the cluster that the node knows itself to be of.
+    /// Who issues contexts here: the cluster that the node knows itself to be of.
+    issuer: Issuer<'a>,
+    /// Its fingerprint.
     pub(crate) cluster: u64,
     /// The name that the node began with: until it heard of its cluster it issued contexts under that.
     first: u64,
@@ -43,14 +50,15 @@ struct One<'a> {
 
 impl<'a> Merger<'a> {
     /// Nothing merged yet. `memo`: what the connection was given last.
-    pub(crate) fn new(cluster: u64, first: u64, memo: &'a Memo) -> Self {
-        Self { context: Context::default(), cluster, first, count: 0, memo, elsewhere: None }
+    pub(crate) fn new(issuer: Issuer<'a>, first: u64, memo: &'a Memo) -> Self {
+        let cluster = issuer.cluster;
+        Self { context: Context::default(), issuer, cluster, first, count: 0, memo, elsewhere: None }
     }
 
     /// Merges the headers: each may hold several tokens, separated by commas.
     pub(crate) fn add_headers(&mut self, headers: &HeaderMap) -> Result<(), Failure> {
         for header in headers.get_all(CAUSAL_CONTEXT) {
-            if let Some(context) = self.memo.recall(header.as_bytes(), self.cluster) {
+            if let Some(context) = self.memo.recall(header.as_bytes(), self.issuer) {
                 self.add(context)?;
                 continue;
             }
@@ -87,10 +95,13 @@ impl<'a> Merger<'a> {
         Ok(())
     }
 
-    fn add_token(&mut self, token: &str) -> Result<(), Failure> {
-        let context = match self.memo.recall(token.as_bytes(), self.cluster) {
+    fn add_token(&mut self, sealed: &str) -> Result<(), Failure> {
+        let context = match self.memo.recall(sealed.as_bytes(), self.issuer) {
             Some(context) => context,
-            None => token::decode(token, self.cluster).map_err(|error| self.objection(token, &error))?,
+            None => {
+                let token = seal::open(self.issuer.secrets, sealed).map_err(|Forged| malformed(FORGED))?;
+                token::decode(token, self.cluster).map_err(|error| self.objection(token, &error))?
+            }
         };
         self.add(context)
     }
@@ -132,7 +143,7 @@ impl Merger<'_> {
 /// The token of `{"token":"…"}` as the store writes it, without a parser.
 fn plain_token(text: &str) -> Option<&str> {
     let token = text.strip_prefix("{\"token\":\"")?.strip_suffix("\"}")?;
-    token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_').then_some(token)
+    token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')).then_some(token)
 }
 
 fn is_empty_object(text: &str) -> bool {
@@ -150,7 +161,7 @@ mod tests {
 
     fn merged(json: &str) -> Result<Context, String> {
         let memo = Memo::default();
-        let mut merger = Merger::new(7, 7, &memo);
+        let mut merger = Merger::new(Issuer { cluster: 7, secrets: &None }, 7, &memo);
         merger.add_json(json).map_err(|failure| failure.error)?;
         Ok(merger.context)
     }
@@ -178,7 +189,7 @@ mod tests {
         let context = Context { view: Some(view), stable: Timestamp(5), ..Context::default() };
         let status = |cluster| {
             let memo = Memo::default();
-            let mut merger = Merger::new(7, 6, &memo);
+            let mut merger = Merger::new(Issuer { cluster: 7, secrets: &None }, 6, &memo);
             let json = format!(r#"{{"token":"{}"}}"#, token::encode(&context, cluster));
             let failure = merger.add_json(&json).err().map(|failure| failure.status.as_u16());
             (failure, merger.elsewhere)

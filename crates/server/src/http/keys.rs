@@ -7,7 +7,6 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use precede_core::causality::context::Context;
-use precede_core::causality::token;
 use precede_core::placement::hash::key_hash;
 use precede_core::table::value::{Value, ValueRef};
 use precede_core::wire::request::{Action, Outcome, Reply, Request};
@@ -220,11 +219,11 @@ fn respond(app: &App, memo: &Memo, head: &Parts, reply: &Reply, context: Context
         }
         Outcome::Counted(_) | Outcome::Changed(_) => {
             let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "that is no answer for a key");
-            return failure.respond(&head.method, &token::encode(&context, app.driver.fingerprint()));
+            return failure.respond(&head.method, &app.token(&context));
         }
         Outcome::Refused(refusal) => {
             let failure = errors::from_refusal(refusal);
-            let token = token::encode(&context, app.driver.fingerprint());
+            let token = app.token(&context);
             let mut response = match served.by == app.driver.me {
                 true => failure.respond(&head.method, &token),
                 false => failure.respond_from(&head.method, &token, &reply::address(app, served.by)),
@@ -260,7 +259,7 @@ fn found(
         return finish(app, memo, StatusCode::NOT_FOUND, object, context, &served);
     };
     if wants_raw {
-        let token = memo.encode(context, app.driver.fingerprint());
+        let token = memo.encode(context, app.issuer());
         let bytes = Bytes::copy_from_slice(value.bytes);
         let mut response = reply::with_type(StatusCode::OK, bytes, raw::type_of(&value), token);
         reply::add_served(app, &mut response, served);
@@ -272,7 +271,7 @@ fn found(
 }
 
 fn finish(app: &App, memo: &Memo, status: StatusCode, object: Object, context: Context, served: &Served) -> Response {
-    let token = memo.encode(context, app.driver.fingerprint());
+    let token = memo.encode(context, app.issuer());
     let mut object = object.context(&token);
     if served.by != app.driver.me {
         object = object.text("address", &reply::address(app, served.by));

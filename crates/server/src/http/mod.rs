@@ -7,7 +7,7 @@ mod activity;
 pub(crate) mod body;
 pub(crate) mod connection;
 mod context;
-mod errors;
+pub(crate) mod errors;
 mod fixed;
 mod health;
 mod json;
@@ -19,6 +19,7 @@ mod prepare;
 mod raw;
 pub(crate) mod reply;
 mod routes;
+mod seal;
 mod service;
 mod shards;
 mod socket;
@@ -28,17 +29,25 @@ pub(crate) mod workers;
 pub(crate) use crate::http::context::Merger;
 pub(crate) use crate::http::json::Object;
 pub(crate) use crate::http::memo::Memo;
+pub(crate) use crate::http::routes::VIEW_CHANGE;
+pub(crate) use crate::http::seal::Issuer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use http::HeaderValue;
+use precede_core::causality::context::Context;
 
+use crate::access::Access;
+use crate::access::audit::Audit;
 use crate::driver::Driver;
 use crate::http::body::BodyBudget;
 use crate::http::service::Gate;
+use crate::peer::guard::Shared;
 use crate::peer::upgrade::PeerCounts;
+use crate::security::Security;
 use crate::settings::HttpLimits;
+use crate::tls::Tls;
 
 /// What every request needs.
 pub(crate) struct App {
@@ -50,6 +59,14 @@ pub(crate) struct App {
     pub(crate) draining: AtomicBool,
     /// Counts of the peer path.
     pub(crate) peers: Arc<PeerCounts>,
+    /// What nodes must know.
+    pub(crate) secrets: Shared,
+    /// How connections are encrypted.
+    pub(crate) tls: Tls,
+    /// Who may do what.
+    pub(crate) access: Access,
+    /// What is told of changes to the cluster.
+    pub(crate) audit: Audit,
     gate: Gate,
     budget: BodyBudget,
     own_name: HeaderValue,
@@ -57,9 +74,13 @@ pub(crate) struct App {
 
 impl App {
     /// The HTTP side of a node.
-    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits) -> Self {
+    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits, security: Security) -> Self {
         let own_name = HeaderValue::from_str(driver.address.as_str()).expect("an address is visible ASCII");
         Self {
+            access: security.access,
+            secrets: security.secrets,
+            tls: security.tls,
+            audit: Audit::default(),
             gate: Gate::new(limits.requests),
             budget: BodyBudget::default(),
             draining: AtomicBool::new(false),
@@ -68,5 +89,15 @@ impl App {
             limits,
             own_name,
         }
+    }
+
+    /// The token of a context, as clients get it.
+    pub(crate) fn token(&self, context: &Context) -> String {
+        self.issuer().token(context)
+    }
+
+    /// Who issues contexts here.
+    pub(crate) fn issuer(&self) -> Issuer<'_> {
+        Issuer { cluster: self.driver.fingerprint(), secrets: &self.secrets }
     }
 }

@@ -5,7 +5,6 @@ use http::Method;
 use http::request::Parts;
 use hyper::body::Incoming;
 use precede_core::causality::context::Context;
-use precede_core::causality::token;
 
 use crate::http::App;
 use crate::http::body::{self, Held};
@@ -29,7 +28,7 @@ pub(crate) struct Prepared<'a> {
 impl Prepared<'_> {
     /// Answers with an error, which returns the request's context.
     pub(crate) fn fail(&self, app: &App, method: &Method, failure: &Failure) -> Response {
-        failure.respond(method, &token::encode(&self.context, app.driver.fingerprint()))
+        failure.respond(method, &app.token(&self.context))
     }
 }
 
@@ -50,7 +49,7 @@ pub(crate) async fn prepare<'a>(
     let body = match body::read(&app.budget, body, head.version, limits.body_bytes, limits.body_timeout).await {
         Ok(body) => body,
         Err(failure) => {
-            return Err(failure.respond(&head.method, &token::encode(&merger.context, app.driver.fingerprint())));
+            return Err(failure.respond(&head.method, &app.token(&merger.context)));
         }
     };
     let mut value = None;
@@ -75,8 +74,8 @@ pub(crate) async fn prepare<'a>(
     Ok(Prepared { context: merger.context, body, value, wrong })
 }
 
-fn merger<'a>(app: &App, memo: &'a Memo) -> Merger<'a> {
-    Merger::new(app.driver.fingerprint(), app.driver.cluster.fingerprint(), memo)
+fn merger<'a>(app: &'a App, memo: &'a Memo) -> Merger<'a> {
+    Merger::new(app.issuer(), app.driver.cluster.fingerprint(), memo)
 }
 
 /// The token of the headers' context alone, for routes that look at nothing else; empty if it is malformed.
@@ -84,7 +83,7 @@ pub(crate) fn header_token(app: &App, head: &Parts) -> String {
     let memo = Memo::default();
     let mut merger = merger(app, &memo);
     match merger.add_headers(&head.headers) {
-        Ok(()) => token::encode(&merger.context, app.driver.fingerprint()),
+        Ok(()) => app.token(&merger.context),
         Err(_) => String::new(),
     }
 }
@@ -93,7 +92,7 @@ pub(crate) fn header_token(app: &App, head: &Parts) -> String {
 /// headers' alone.
 pub(crate) async fn whole_token(app: &App, head: &Parts, body: Incoming) -> String {
     match prepare(app, &Memo::default(), head, body, false).await {
-        Ok(prepared) => token::encode(&prepared.context, app.driver.fingerprint()),
+        Ok(prepared) => app.token(&prepared.context),
         Err(_) => header_token(app, head),
     }
 }

@@ -5,6 +5,9 @@ use crate::http::health::Probe;
 use crate::http::openapi::operation::Operation;
 use crate::http::{health, keys, openapi, shards, view_change};
 
+/// The path that tells of the view and changes it.
+pub(crate) const VIEW_CHANGE: &str = "/kv-store/view-change";
+
 /// Where a path leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum To {
@@ -71,7 +74,7 @@ pub(crate) static ROUTES: [Route; 8] = [
         methods: &["GET"],
         operations: shards::shard_operations,
     },
-    fixed(To::ViewChange, "/kv-store/view-change", &["GET", "PUT"], view_change::operations),
+    fixed(To::ViewChange, VIEW_CHANGE, &["GET", "PUT"], view_change::operations),
     fixed(To::Probe(Probe::Alive), "/healthz", &["GET"], health::alive_operations),
     fixed(To::Probe(Probe::Ready), "/readyz", &["GET"], health::ready_operations),
     fixed(To::OpenApi, "/openapi.json", &["GET"], openapi::operations),

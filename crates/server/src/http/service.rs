@@ -7,8 +7,9 @@ use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
 
+use crate::access::role::is_administration;
 use crate::http::App;
-use crate::http::activity::Activity;
+use crate::http::connection::Caller;
 use crate::http::errors::{Failure, unknown_path, wrong_method};
 use crate::http::memo::Memo;
 use crate::http::prepare::{header_token, whole_token};
@@ -49,18 +50,12 @@ impl Drop for Pass<'_> {
     }
 }
 
-/// Answers a request. `surplus`: the connection is beyond the limit, or began while this node is ending, and only nodes and
-/// probes are served on it. `memo`: what the connection was given last.
-pub(crate) async fn answer(
-    app: &App,
-    activity: &Activity,
-    memo: &Memo,
-    surplus: bool,
-    request: Request<Incoming>,
-) -> Response {
+/// Answers a request.
+pub(crate) async fn answer(caller: &Caller, request: Request<Incoming>) -> Response {
+    let Caller { app, activity, from, surplus, memo, .. } = caller;
     let _busy = activity.begin_request(request.version() == Version::HTTP_2);
     if request.uri().path() == peer::PATH {
-        return upgrade(app, request);
+        return upgrade(caller, request);
     }
     let (head, body) = request.into_parts();
     let draining = app.draining.load(Ordering::Relaxed);
@@ -71,20 +66,37 @@ pub(crate) async fn answer(
         }
         return response;
     }
-    let pass = if surplus { None } else { app.gate.enter() };
+    let pass = if *surplus { None } else { app.gate.enter() };
     if pass.is_none() {
-        let reason = match (surplus, draining) {
+        let reason = match (*surplus, draining) {
             (true, true) => "this node is shutting down",
             (true, false) => "this node has reached its limit of connections",
             (false, _) => "this node has reached its limit of concurrent requests",
         };
         return Failure::unavailable(reason).closing().respond(&head.method, &header_token(app, &head));
     }
-    let response = route(app, memo, &head, found, body).await;
+    let mut entry = is_administration(&head.method, head.uri.path())
+        .then(|| app.audit.begin(app.access.who(&head.headers), *from, &head));
+    let mut response = match app.access.permit(&head) {
+        Ok(()) => route(app, memo, &head, found, body).await,
+        Err(failure) => refuse(app, &head, body, &failure).await,
+    };
+    if let Some(entry) = &mut entry {
+        entry.answered(&mut response);
+    }
     if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {
         activity.on_raw();
     }
     response
+}
+
+/// Refuses a request for want of a role. Of a stranger the body is not read.
+async fn refuse(app: &App, head: &Parts, body: Incoming, failure: &Failure) -> Response {
+    let token = match failure.status {
+        StatusCode::UNAUTHORIZED => header_token(app, head),
+        _ => whole_token(app, head, body).await,
+    };
+    failure.respond(&head.method, &token)
 }
 
 async fn route(app: &App, memo: &Memo, head: &Parts, found: Found<'_>, body: Incoming) -> Response {
@@ -129,8 +141,8 @@ fn too_long(app: &App, head: &Parts, found: Found<'_>) -> Option<Response> {
     })
 }
 
-fn upgrade(app: &App, mut request: Request<Incoming>) -> Response {
-    match peer::upgrade::answer(&app.driver, &app.peers, &mut request) {
+fn upgrade(caller: &Caller, mut request: Request<Incoming>) -> Response {
+    match peer::upgrade::answer(caller, &mut request) {
         Ok(response) => response,
         Err((status, error)) => Failure::new(status, error).closing().respond(request.method(), ""),
     }

@@ -3,7 +3,6 @@
 use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
-use precede_core::causality::token;
 use precede_core::id::ShardId;
 use precede_core::wire::request::{Action, Outcome};
 
@@ -87,7 +86,7 @@ pub(crate) async fn answer(app: &App, head: &Parts, route: Route<'_>, body: Inco
     };
     match object {
         Ok(object) => {
-            let token = token::encode(&prepared.context, app.driver.fingerprint());
+            let token = app.token(&prepared.context);
             reply::json(StatusCode::OK, object.context(&token).finish(), &token)
         }
         Err(failure) => prepared.fail(app, &head.method, &failure),

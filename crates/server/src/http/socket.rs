@@ -8,8 +8,6 @@ use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::http::activity::Activity;
 use crate::http::fixed;
@@ -22,10 +20,10 @@ const AHEAD_BYTES_MAX: usize = 64 << 10;
 const KEPT_BYTES_MAX: usize = 2 << 10;
 
 /// The outgoing side of a socket.
-pub(crate) struct Cork(Mutex<Out>);
+pub(crate) struct Cork<W>(Mutex<Out<W>>);
 
-struct Out {
-    half: OwnedWriteHalf,
+struct Out<W> {
+    half: W,
     /// What has been written, and how much of it has left.
     buffer: Vec<u8>,
     left: usize,
@@ -33,13 +31,13 @@ struct Out {
 }
 
 /// A socket whose activity is watched.
-pub(crate) struct Watched {
-    incoming: OwnedReadHalf,
-    cork: Arc<Cork>,
+pub(crate) struct Watched<R, W> {
+    incoming: R,
+    cork: Arc<Cork<W>>,
     activity: Arc<Activity>,
 }
 
-impl Cork {
+impl<W: AsyncWrite + Unpin> Cork<W> {
     /// Sends what has been written. If the socket does not take it all, the task is woken when it takes more.
     pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.lock().poll_drain(cx)
@@ -59,7 +57,7 @@ impl Cork {
     }
 }
 
-impl Out {
+impl<W: AsyncWrite + Unpin> Out<W> {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.left < self.buffer.len() {
             let written = ready!(Pin::new(&mut self.half).poll_write(cx, &self.buffer[self.left..]))?;
@@ -68,6 +66,8 @@ impl Out {
             }
             self.left += written;
         }
+        // A socket has nothing to flush; TLS may keep what was too much for its socket.
+        ready!(Pin::new(&mut self.half).poll_flush(cx))?;
         self.left = 0;
         if self.buffer.capacity() > KEPT_BYTES_MAX {
             self.buffer = Vec::new();
@@ -78,16 +78,15 @@ impl Out {
     }
 }
 
-impl Watched {
+impl<R, W> Watched<R, W> {
     /// Watches a socket; the cork is for who polls the connection.
-    pub(crate) fn new(socket: TcpStream, activity: Arc<Activity>) -> (Self, Arc<Cork>) {
-        let (incoming, half) = socket.into_split();
+    pub(crate) fn new((incoming, half): (R, W), activity: Arc<Activity>) -> (Self, Arc<Cork<W>>) {
         let cork = Arc::new(Cork(Mutex::new(Out { half, buffer: Vec::new(), left: 0, corked: true })));
         (Self { incoming, cork: Arc::clone(&cork), activity }, cork)
     }
 }
 
-impl AsyncRead for Watched {
+impl<R: AsyncRead + Unpin, W: Unpin> AsyncRead for Watched<R, W> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         // The stream's own way: after a partial read it waits for readiness without asking the kernel again.
@@ -99,7 +98,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<R: Unpin, W: AsyncWrite + Unpin> AsyncWrite for Watched<R, W> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
-use precede_core::causality::token;
 use precede_core::excerpt::excerpt;
 use precede_core::id::Address;
 use precede_core::placement::view::View;
@@ -13,6 +12,7 @@ use precede_core::wire::request::{Action, Outcome, Request, ViewChange, ViewChan
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::access::audit::Asked;
 use crate::driver::Answer;
 use crate::http::App;
 use crate::http::errors::{self, Failure};
@@ -114,10 +114,12 @@ pub(crate) async fn answer(app: &App, head: &Parts, body: Incoming) -> Response 
     if head.method == Method::GET {
         return progress(app, &prepared);
     }
-    match change(app, &prepared).await {
+    let mut response = match change(app, &prepared).await {
         Ok(changed) => respond(app, &prepared, &changed.0, changed.1),
         Err(failure) => prepared.fail(app, &head.method, &failure),
-    }
+    };
+    response.extensions_mut().insert(Asked::body(&prepared.body.bytes));
+    response
 }
 
 async fn change(app: &App, prepared: &Prepared<'_>) -> Result<(Box<ViewChanged>, bool), Failure> {
@@ -235,7 +237,7 @@ fn respond(app: &App, prepared: &Prepared<'_>, changed: &ViewChanged, dry_run: b
         };
         object = object.value("moves", &changed.moves.iter().map(step).collect::<Vec<_>>());
     }
-    let token = token::encode(&prepared.context, app.driver.fingerprint());
+    let token = app.token(&prepared.context);
     reply::json(status, object.context(&token).finish(), &token)
 }
 
@@ -250,7 +252,7 @@ fn progress(app: &App, prepared: &Prepared<'_>) -> Response {
             "settled": !report.outstanding.contains(&shard.id),
         })
     };
-    let token = token::encode(&prepared.context, app.driver.fingerprint());
+    let token = app.token(&prepared.context);
     let object = Object::new(512)
         .text("message", "View retrieved successfully")
         .number("epoch", u64::from(view.id.epoch))

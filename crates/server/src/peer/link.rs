@@ -13,16 +13,19 @@ use precede_core::id::Address;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::client::TlsStream;
 
-use crate::driver::Driver;
+use crate::http::App;
 use crate::peer::frame::Frames;
+use crate::peer::greeting::{Greeting, Unlinked};
+use crate::peer::guard::Pass;
 use crate::peer::outbox::Outbox;
 use crate::peer::wire::Wire;
-use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, PATH};
+use crate::tls;
 
 /// For one attempt, handshake included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,22 +37,40 @@ const ACK_TIMEOUT: Duration = Duration::from_millis(1500);
 const KEEP_ALIVE: Duration = Duration::from_millis(250);
 /// Bytes that are written at once.
 const BATCH_BYTES: usize = 512 << 10;
-/// Bytes of the answer to the handshake.
-const ANSWER_BYTES_MAX: usize = 4096;
 /// A spare that cannot be reached for so many rounds is forgotten; it will knock again.
 const SPARE_ROUNDS_MAX: u32 = 50;
 
+/// What a link goes over.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A link that has just been made.
+struct Linked {
+    stream: Stream,
+    wire: Wire,
+    /// By what the other node was let in.
+    pass: Pass,
+}
+
 /// Keeps a link to a node. Ends only for a node that is not wanted and has gone.
-pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Address) {
+pub(crate) async fn keep(app: Arc<App>, outbox: Arc<Outbox>, address: Address) {
+    let driver = &app.driver;
     loop {
-        let Some((stream, wire)) = dial(&driver, &outbox, &address).await else {
+        let Some(linked) = dial(&app, &outbox, &address).await else {
             driver.outboxes.close(outbox.node);
             return;
         };
         outbox.set_linked(true);
         driver.connected(outbox.node);
-        tracing::debug!(peer = %address, wire = wire.version(), "linked");
-        let error = pump(&outbox, stream, wire).await;
+        tracing::debug!(peer = %address, wire = linked.wire.version(), "linked");
+        let frames = Frames::new(linked.wire);
+        let is_good = || linked.pass.is_good(&app.secrets);
+        let error = match linked.stream {
+            Stream::Plain(stream) => pump(&outbox, stream.into_split(), frames, is_good).await,
+            Stream::Tls(stream) => pump(&outbox, tokio::io::split(*stream), frames, is_good).await,
+        };
         outbox.set_linked(false);
         driver.disconnected(outbox.node);
         tracing::debug!(peer = %address, %error, "link lost");
@@ -58,17 +79,19 @@ pub(crate) async fn keep(driver: Arc<Driver>, outbox: Arc<Outbox>, address: Addr
 }
 
 /// Tries until there is a link; `None` if the node is not wanted and does not answer.
-async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Option<(TcpStream, Wire)> {
+async fn dial(app: &Arc<App>, outbox: &Outbox, address: &Address) -> Option<Linked> {
+    let driver = &app.driver;
     let mut attempts = JoinSet::new();
-    let (mut rounds, mut refused) = (0, false);
+    let (mut rounds, mut told) = (0, None);
     loop {
         if attempts.len() < ATTEMPTS_MAX {
-            let (address, ours) = (address.clone(), driver.address.clone());
-            let (cluster, epoch) = (driver.fingerprint(), driver.epoch());
+            let (to, from) = (address.clone(), driver.address.clone());
+            let greeting = Greeting { to, from, cluster: driver.fingerprint(), epoch: driver.epoch() };
+            let app = Arc::clone(app);
             attempts.spawn(async move {
-                match timeout(ATTEMPT_TIMEOUT, attempt(&address, &ours, cluster, epoch)).await {
+                match timeout(ATTEMPT_TIMEOUT, attempt(&greeting, &app)).await {
                     Ok(result) => result,
-                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                    Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
                 }
             });
         }
@@ -78,19 +101,9 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
             tokio::select! {
                 Some(attempt) = attempts.join_next() => match attempt {
                     Ok(Ok(linked)) => return Some(linked),
-                    Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied && !refused => {
-                        refused = true;
-                        tracing::warn!(
-                            peer = %address,
-                            "refused by a node of another cluster: compare CLUSTER, VIEW and REPL_FACTOR"
-                        );
-                    }
-                    Ok(Err(error)) if error.kind() == io::ErrorKind::Unsupported && !refused => {
-                        refused = true;
-                        tracing::warn!(
-                            peer = %address, ours = Wire::offer(),
-                            "refused by a node of a version too far from this one's: upgrade in smaller steps"
-                        );
+                    Ok(Err(Unlinked::Refused(why))) if told != Some(why) => {
+                        told = Some(why);
+                        tracing::warn!(peer = %address, ours = Wire::offer(), "{why}");
                     }
                     Ok(Err(error)) => tracing::trace!(peer = %address, %error, "cannot be reached"),
                     Err(_) => {}
@@ -105,46 +118,28 @@ async fn dial(driver: &Arc<Driver>, outbox: &Outbox, address: &Address) -> Optio
     }
 }
 
-async fn attempt(address: &Address, ours: &Address, cluster: u64, epoch: u32) -> io::Result<(TcpStream, Wire)> {
-    let mut stream = TcpStream::connect(address.as_str()).await?;
+async fn attempt(greeting: &Greeting, app: &App) -> Result<Linked, Unlinked> {
+    let mut stream = TcpStream::connect(greeting.to.as_str()).await?;
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
     SockRef::from(&stream).set_tcp_user_timeout(Some(ACK_TIMEOUT))?;
-    let request = format!(
-        "GET {PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: upgrade\r\nUpgrade: {}\r\n\
-         {CLUSTER_HEADER}: {cluster:016x}\r\n{EPOCH_HEADER}: {epoch}\r\n{ADDRESS_HEADER}: {ours}\r\n\r\n",
-        Wire::offer(),
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::with_capacity(512);
-    while !answer.ends_with(b"\r\n\r\n") {
-        // The other side sends nothing after its answer, so nothing of the link can be read by mistake.
-        if stream.read_buf(&mut answer).await? == 0 || answer.len() > ANSWER_BYTES_MAX {
-            break;
-        }
-    }
-    let answer = String::from_utf8_lossy(&answer);
-    let line = answer.lines().next().unwrap_or_default();
-    let kind = match line.split(' ').nth(1) {
-        Some("101") => {
-            let upgrade = answer.lines().filter_map(|line| line.split_once(':'));
-            let mut upgrade = upgrade.filter(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
-            return match upgrade.next().and_then(|(_, name)| Wire::agreed(name)) {
-                Some(wire) => Ok((stream, wire)),
-                None => Err(io::Error::other("it agreed to nothing that was offered")),
-            };
-        }
-        Some("403") => io::ErrorKind::PermissionDenied,
-        Some("426") => io::ErrorKind::Unsupported,
-        Some(_) | None => io::ErrorKind::Other,
+    let Some(tls) = &app.tls else {
+        let (wire, pass) = greeting.exchange(&mut stream, &app.secrets).await?;
+        return Ok(Linked { stream: Stream::Plain(stream), wire, pass });
     };
-    Err(io::Error::new(kind, format!("it answered \"{line}\"")))
+    let mut stream = Box::new(tls::dial(tls, &greeting.to, stream).await?);
+    let (wire, pass) = greeting.exchange(&mut stream, &app.secrets).await?;
+    Ok(Linked { stream: Stream::Tls(stream), wire, pass })
 }
 
 /// Sends until the link breaks.
-async fn pump(outbox: &Outbox, stream: TcpStream, wire: Wire) -> io::Error {
-    let (mut read, mut write) = stream.into_split();
-    let (mut frames, mut out, mut unexpected) = (Frames::new(wire), BytesMut::new(), [0u8; 1]);
+async fn pump(
+    outbox: &Outbox,
+    (mut read, mut write): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    mut frames: Frames,
+    is_good: impl Fn() -> bool,
+) -> io::Error {
+    let (mut out, mut unexpected) = (BytesMut::new(), [0u8; 1]);
     loop {
         tokio::select! {
             biased;
@@ -156,6 +151,9 @@ async fn pump(outbox: &Outbox, stream: TcpStream, wire: Wire) -> io::Error {
             batch = outbox.take(BATCH_BYTES) => batch.iter().for_each(|envelope| frames.put(envelope, &mut out)),
             () = sleep(KEEP_ALIVE) => frames.put_empty(&mut out),
         }
+        if !is_good() {
+            return io::Error::other("the secret by which the other side was let in is no longer taken");
+        }
         while out.has_remaining() {
             match timeout(ACK_TIMEOUT, write.write_buf(&mut out)).await {
                 Ok(Ok(written)) if written > 0 => {}
@@ -163,6 +161,11 @@ async fn pump(outbox: &Outbox, stream: TcpStream, wire: Wire) -> io::Error {
                 Ok(Err(error)) => return error,
                 Err(_) => return io::ErrorKind::TimedOut.into(),
             }
+        }
+        match timeout(ACK_TIMEOUT, write.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(_) => return io::ErrorKind::TimedOut.into(),
         }
         if out.capacity() > 4 * BATCH_BYTES {
             out = BytesMut::new();

@@ -2,9 +2,12 @@
 //! in on theirs. Links are HTTP connections of the public port, upgraded.
 
 pub(crate) mod frame;
+mod greeting;
+pub(crate) mod guard;
 pub(crate) mod link;
 pub(crate) mod outbox;
-mod seldom;
+mod proof;
+pub(crate) mod seldom;
 pub(crate) mod upgrade;
 pub(crate) mod wire;
 
@@ -13,7 +16,7 @@ use std::sync::Arc;
 
 use precede_core::id::{Address, NodeId};
 
-use crate::driver::Driver;
+use crate::http::App;
 
 /// The path that is upgraded.
 pub(crate) const PATH: &str = "/precede/peer";
@@ -26,8 +29,8 @@ pub(crate) const ADDRESS_HEADER: &str = "precede-address";
 
 /// Keeps a link to everybody whom the node wants to speak to. The node hears of each that there is no link yet: while it
 /// has not heard of one, nothing that it sends there leaves this process.
-pub(crate) fn start(driver: &Arc<Driver>) {
-    let (driver, mut reach) = (Arc::clone(driver), driver.reach());
+pub(crate) fn start(app: &Arc<App>) {
+    let (app, driver, mut reach) = (Arc::clone(app), Arc::clone(&app.driver), app.driver.reach());
     tokio::spawn(async move {
         loop {
             let addresses = reach.borrow_and_update().clone();
@@ -36,7 +39,7 @@ pub(crate) fn start(driver: &Arc<Driver>) {
             for address in addresses.into_iter().filter(|address| *address != driver.address) {
                 if let Some(outbox) = driver.outboxes.open(address.node_id(), true) {
                     driver.disconnected(outbox.node);
-                    tokio::spawn(link::keep(Arc::clone(&driver), outbox, address));
+                    tokio::spawn(link::keep(Arc::clone(&app), outbox, address));
                 }
             }
             if reach.changed().await.is_err() {

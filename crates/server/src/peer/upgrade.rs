@@ -12,15 +12,20 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use precede_core::id::{Address, NodeId};
 use precede_core::limits::MEMBERS_MAX;
+use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use crate::driver::Driver;
+use crate::http::connection::Caller;
 use crate::http::reply::{Response, empty};
 use crate::peer::frame::Frames;
+use crate::peer::guard::{self, Pass, Shared, Verdict};
+use crate::peer::proof::PROOF_HEADER;
 use crate::peer::seldom::Seldom;
 use crate::peer::wire::{self, Wire};
 use crate::peer::{ADDRESS_HEADER, CLUSTER_HEADER, EPOCH_HEADER, link};
+use crate::tls;
 
 /// A link on which nothing arrives for so long is dropped.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -40,13 +45,13 @@ pub(crate) struct PeerCounts {
     told: Seldom,
 }
 
-/// Answers a request to upgrade: 101, or why not. Nothing is allocated for a stranger.
+/// Answers a request to upgrade: 101, or why not. Nothing is allocated for a stranger but a number to ask for a proof with.
 pub(crate) fn answer(
-    driver: &Arc<Driver>,
-    counts: &Arc<PeerCounts>,
+    caller: &Caller,
     request: &mut http::Request<Incoming>,
 ) -> Result<Response, (StatusCode, &'static str)> {
-    let headers = request.headers();
+    let Caller { app, challenge, certificate, .. } = caller;
+    let (driver, counts, headers) = (&app.driver, &app.peers, request.headers());
     let offered = text(headers, UPGRADE.as_str()).filter(|_| request.version() == Version::HTTP_11);
     let Some(wire) = offered.and_then(Wire::agreed) else {
         if offered.is_some_and(|offered| offered.contains(wire::NAME)) {
@@ -63,17 +68,30 @@ pub(crate) fn answer(
             "This path is for nodes that speak a version of the wire as this one",
         ));
     };
+    let stranger = |why: &'static str| {
+        let refused = counts.strangers.fetch_add(1, Ordering::Relaxed) + 1;
+        let address = text(headers, ADDRESS_HEADER).unwrap_or_default();
+        if counts.told.is_time(address, Instant::now()) {
+            tracing::warn!(address, refused, "refused a node: {why}");
+        }
+        Err((StatusCode::FORBIDDEN, why))
+    };
+    if app.tls.is_some() && !certificate.as_ref().is_some_and(|shown| is_node(shown, headers)) {
+        return stranger(
+            "Nodes of this cluster show a certificate of their own host: see TLS_CERT_FILE and TLS_CA_FILE",
+        );
+    }
+    let (pass, proof) = match guard::judge(&app.secrets, challenge, headers, driver.address.as_str(), wire) {
+        Verdict::In(pass, proof) => (pass, proof),
+        Verdict::Asked(response) => return Ok(response),
+        Verdict::Stranger(why) => return stranger(why),
+    };
     let cluster = text(headers, CLUSTER_HEADER).and_then(|text| u64::from_str_radix(text, 16).ok());
     let from = text(headers, ADDRESS_HEADER).and_then(|text| Address::parse(text, None).ok());
     let epoch = text(headers, EPOCH_HEADER).and_then(|text| text.parse().ok()).unwrap_or_default();
     let known = |cluster| driver.admits(cluster, epoch, from.as_ref().map_or(driver.me, Address::node_id));
     if !cluster.is_some_and(known) {
-        let refused = counts.strangers.fetch_add(1, Ordering::Relaxed) + 1;
-        let address = text(headers, ADDRESS_HEADER).unwrap_or_default();
-        if counts.told.is_time(address, Instant::now()) {
-            tracing::warn!(address, refused, "refused a node of another cluster");
-        }
-        return Err((StatusCode::FORBIDDEN, "This node belongs to another cluster"));
+        return stranger("This node belongs to another cluster");
     }
     let Some(address) = from else {
         return Err((StatusCode::BAD_REQUEST, "The node's address is missing or malformed"));
@@ -81,7 +99,8 @@ pub(crate) fn answer(
     if counts.links.load(Ordering::Relaxed) >= LINKS_MAX {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "Too many links"));
     }
-    let (driver, counts, upgraded) = (Arc::clone(driver), Arc::clone(counts), hyper::upgrade::on(request));
+    let (driver, counts, app) = (Arc::clone(driver), Arc::clone(counts), Arc::clone(app));
+    let upgraded = hyper::upgrade::on(request);
     tokio::spawn(async move {
         let Ok(upgraded) = upgraded.await else { return };
         counts.links.fetch_add(1, Ordering::Relaxed);
@@ -89,9 +108,9 @@ pub(crate) fn answer(
         if from != driver.me
             && let Some(outbox) = driver.outboxes.open(from, false)
         {
-            tokio::spawn(link::keep(Arc::clone(&driver), outbox, address.clone()));
+            tokio::spawn(link::keep(Arc::clone(&app), outbox, address.clone()));
         }
-        if let Err(error) = receive(&driver, from, wire, TokioIo::new(upgraded)).await {
+        if let Err(error) = receive(&driver, from, wire, (pass, &app.secrets), TokioIo::new(upgraded)).await {
             tracing::debug!(peer = %address, %error, "link in lost");
         }
         counts.links.fetch_sub(1, Ordering::Relaxed);
@@ -100,7 +119,15 @@ pub(crate) fn answer(
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
     let name = HeaderValue::from_str(&wire.name()).expect("the name is visible ASCII");
     response.headers_mut().insert(UPGRADE, name);
+    if let Some(proof) = proof {
+        response.headers_mut().insert(PROOF_HEADER, proof);
+    }
     Ok(response)
+}
+
+/// Whether a certificate is that of the node that the headers name.
+fn is_node(shown: &CertificateDer<'_>, headers: &HeaderMap) -> bool {
+    text(headers, ADDRESS_HEADER).is_some_and(|address| tls::is_of(shown, address))
 }
 
 /// Takes messages in until the link ends.
@@ -108,6 +135,7 @@ async fn receive(
     driver: &Driver,
     from: NodeId,
     wire: Wire,
+    (pass, secrets): (Pass, &Shared),
     mut io: TokioIo<hyper::upgrade::Upgraded>,
 ) -> io::Result<()> {
     let (mut frames, mut arrived, mut batch) = (Frames::new(wire), BytesMut::with_capacity(32 << 10), Vec::new());
@@ -129,6 +157,9 @@ async fn receive(
             Ok(result) => result?,
             Err(_) => return Err(io::ErrorKind::TimedOut.into()),
         };
+        if !pass.is_good(secrets) {
+            return Err(io::Error::other("the secret by which it was let in is no longer taken"));
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use precede_core::id::Address;
 use precede_core::limits;
 use precede_core::placement::view::View;
 
+use crate::security::Security;
 use crate::settings::said::{Said, Source, Told};
 use crate::settings::table::{Preset, Setting};
 
@@ -62,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) bind: SocketAddr,
     /// Limits of the HTTP side.
     pub(crate) http: HttpLimits,
+    /// What keeps strangers out.
+    pub(crate) security: Security,
     address: Option<Told>,
     view: Option<Told>,
     repl_factor: usize,
@@ -112,6 +115,7 @@ impl Settings {
             body_timeout: millis("body_timeout_ms"),
             idle_timeout: millis("idle_timeout_ms"),
         };
+        let (security, wrong_files) = Security::resolve(said);
         let memory_bytes = number_said(said, "max_memory_bytes");
         let share = memory_bytes.map_or(u64::MAX, |bytes| bytes / 4);
         let window_bytes = number_said(said, "max_window_bytes");
@@ -119,6 +123,7 @@ impl Settings {
         let settings = Self {
             bind: bind.clone().unwrap_or_else(|_| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
             http,
+            security,
             address: told("address").cloned(),
             view: told("view").cloned(),
             repl_factor: size("repl_factor"),
@@ -128,6 +133,7 @@ impl Settings {
             memory_bytes,
         };
         problems.extend(bind.err());
+        problems.extend(wrong_files);
         // A port that the system chooses completes addresses later.
         if port != 0 {
             problems.extend(settings.members(port).err().into_iter().flat_map(|error| error.0));

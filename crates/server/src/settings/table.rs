@@ -122,6 +122,32 @@ pub(crate) const SETTINGS: &[Setting] = &[
     millis("header_timeout_ms", "How long the head of a request may take to arrive", 10_000),
     millis("body_timeout_ms", "How long the body of a request may take to arrive", 30_000),
     millis("idle_timeout_ms", "How long a connection may be idle between requests", 75_000),
+    text(
+        "tokens_file",
+        "A file of the tokens that are let in, one a line: role:sha256:name, as `precede token new` prints it",
+        "FILE",
+        "everybody is let in",
+    ),
+    text(
+        "peer_secret_file",
+        "A file of the secrets that the cluster's nodes share, one a line, the first of which is used and all of which are taken; the \
+         line `anyone` lets in nodes without one too",
+        "FILE",
+        "nodes need not prove anything",
+    ),
+    text(
+        "tls_cert_file",
+        "A file with this node's certificate, in PEM, and those between it and its authority; with it TLS is spoken, and nothing else",
+        "FILE",
+        "no TLS",
+    ),
+    text("tls_key_file", "A file with the certificate's key, in PEM", "FILE", "no TLS"),
+    text(
+        "tls_ca_file",
+        "A file with the certificates of the authorities that the nodes' certificates are by, in PEM",
+        "FILE",
+        "no TLS",
+    ),
 ];
 
 /// The setting of this name, if there is one.

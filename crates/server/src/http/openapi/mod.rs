@@ -42,7 +42,7 @@ pub(crate) fn answer(token: &str) -> Response {
 pub(crate) fn operations() -> Vec<Operation> {
     let operation = Operation::new("GET", "describe", "This document")
         .about("The interface of this node's build. The body is an OpenAPI document, and has no causal-context.");
-    vec![operation.answers(200, "The document", opaque()).fails(503, BUSY).limited()]
+    vec![operation.answers(200, "The document", opaque()).fails(503, BUSY).limited().guarded()]
 }
 
 /// Runs `precede openapi`.
@@ -68,7 +68,12 @@ fn document() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": paths,
-        "components": { "schemas": schema::named() },
+        "components": {
+            "schemas": schema::named(),
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+        },
+        // Nodes without a file of tokens ask for none.
+        "security": [{}, { "token": [] }],
     })
 }
 

@@ -33,6 +33,7 @@ pub(crate) const ACKS: Header =
 const LOST: Header = header("Precede-Lost", "There if the context named writes that died with all their holders");
 const REPEAT: Header = header("Precede-Repeat", "There if the write may take effect twice");
 const REASON: Header = header("Precede-Reason", "Why the request could not be satisfied");
+const AUTHENTICATE: Header = Header { name: "WWW-Authenticate", about: "Always Bearer", is_number: false };
 const RETRY_AFTER: Header = Header { name: "Retry-After", about: "Seconds after which to try again", is_number: true };
 
 /// What may be in every answer about a key.
@@ -159,8 +160,10 @@ impl Operation {
     fn headed(mut self, status: u16) -> Self {
         if let Some(answer) = self.answers.get_mut(&status) {
             answer.headers.insert(REASON.name, (REASON, false));
-            if status == 503 {
-                answer.headers.insert(RETRY_AFTER.name, (RETRY_AFTER, true));
+            match status {
+                401 => drop(answer.headers.insert(AUTHENTICATE.name, (AUTHENTICATE, true))),
+                503 => drop(answer.headers.insert(RETRY_AFTER.name, (RETRY_AFTER, true))),
+                _ => {}
             }
         }
         self
@@ -193,9 +196,16 @@ impl Operation {
             (413, "The body is larger than the limit"),
             (503, BUSY),
         ];
-        common.into_iter().fold(self.limited(), |operation, (status, about)| {
+        common.into_iter().fold(self.limited().guarded(), |operation, (status, about)| {
             if operation.answers.contains_key(&status) { operation } else { operation.fails(status, about) }
         })
+    }
+
+    /// The refusals of a node that asks for tokens.
+    pub(crate) fn guarded(self) -> Self {
+        let reads = self.method == "GET";
+        let guarded = self.fails(401, "The node asks for tokens, and none that it knows was shown");
+        if reads { guarded } else { guarded.fails(403, "The token's role does not include this") }
     }
 
     /// The refusals of every route.
