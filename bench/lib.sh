@@ -61,7 +61,7 @@ launch() {
 until_true() {
     local name=$1
     shift
-    for _ in $(seq 300); do
+    for _ in $(seq 600); do
         "$@" && return
         kill -0 "${servers[$name]}" 2>/dev/null || break
         sleep 0.1

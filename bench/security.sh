@@ -25,9 +25,9 @@ for name in open tokens secret both; do
         start "$name.$mix" valgrind --tool=callgrind --callgrind-out-file="$work/$name.$mix.out.%p" "$precede" serve --port 0 ${options[$name]}
         pid=${servers[$name.$mix]}
         load "$name.$mix" --mix get --keys 100 --seconds 1 --connections "$connections" >/dev/null
-        callgrind_control --zero "$pid" >/dev/null
+        callgrind_control --zero "$pid" >/dev/null 2>&1
         report=$(load "$name.$mix" --mix "$mix" --keys 100 --seconds "$seconds" --connections "$connections" --loaded)
-        callgrind_control --dump "$pid" >/dev/null
+        callgrind_control --dump "$pid" >/dev/null 2>&1
         instructions=$(sed -n 's/^totals: //p' "$work/$name.$mix.out.$pid.1" | head -n 1)
         kill "$pid" && wait "$pid" 2>/dev/null || true
         unset "servers[$name.$mix]"
