@@ -43,6 +43,7 @@ mod request;
 mod retry;
 mod session;
 mod session_file;
+mod status;
 mod transport;
 mod value;
 mod view;
@@ -59,5 +60,9 @@ pub use outcome::{Deleted, Found, Written};
 pub use placement::{SLOTS, slot};
 pub use session::Session;
 pub use session_file::{SessionFile, SessionFileError};
+pub use status::{
+    ClusterStatus, HandOffStatus, Health, MemberStatus, NodeStatus, PeerStatus, RequestCounts, ShardStatus, ViewStatus,
+    WindowStatus, WorkStatus,
+};
 pub use value::Value;
 pub use view::{Shard, View};

@@ -9,6 +9,7 @@
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
 //! | `dev`, `commands`, `view` | a cluster on this machine for trying; single operations; the view and its changes |
+//! | `status` | what this node says of itself, and what it gathers of the cluster |
 //! | `health` | whether a node is well, asked from outside |
 //! | `fuzzing` | entrances for the fuzz targets |
 //! | `bench` | a load generator, and the bare server it is compared with |
@@ -28,6 +29,7 @@ mod logging;
 mod peer;
 mod serve;
 mod settings;
+mod status;
 mod view;
 
 use std::process::ExitCode;

@@ -95,7 +95,7 @@ pub(crate) async fn run(
     let workers = Arc::new(Workers::start()?);
     let (address, shards) = (config.address.clone(), config.bootstrap.shards().len());
     let driver = Arc::new(Driver::new(config));
-    let app = Arc::new(App::new(Arc::clone(&driver), http));
+    let app = Arc::new(App::new(Arc::clone(&driver), http, &workers));
     let (drain, draining) = watch::channel(false);
     tokio::spawn(Arc::clone(&driver).run_timer());
     peer::start(&driver);

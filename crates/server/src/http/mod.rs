@@ -7,19 +7,24 @@ mod activity;
 pub(crate) mod body;
 pub(crate) mod connection;
 mod context;
+mod counts;
 mod errors;
+mod exposition;
 mod fixed;
-mod health;
+pub(crate) mod health;
 mod json;
 mod keys;
 mod memo;
+mod metrics;
 pub(crate) mod params;
 mod prepare;
 mod raw;
 pub(crate) mod reply;
+mod route;
 mod service;
 mod shards;
 mod socket;
+mod status;
 pub(crate) mod view_change;
 pub(crate) mod workers;
 
@@ -27,16 +32,19 @@ pub(crate) use crate::http::context::Merger;
 pub(crate) use crate::http::json::Object;
 pub(crate) use crate::http::memo::Memo;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 use http::HeaderValue;
 
 use crate::driver::Driver;
 use crate::http::body::BodyBudget;
+use crate::http::counts::Counts;
 use crate::http::service::Gate;
+use crate::http::workers::Workers;
 use crate::peer::upgrade::PeerCounts;
 use crate::settings::HttpLimits;
+use crate::status::Watch;
 
 /// What every request needs.
 pub(crate) struct App {
@@ -48,6 +56,12 @@ pub(crate) struct App {
     pub(crate) draining: AtomicBool,
     /// Counts of the peer path.
     pub(crate) peers: Arc<PeerCounts>,
+    /// The threads that serve connections, as long as they are kept.
+    workers: Weak<Workers>,
+    /// Counts of requests.
+    pub(crate) counts: Counts,
+    /// What the other nodes have said of themselves.
+    pub(crate) watch: Watch,
     gate: Gate,
     budget: BodyBudget,
     own_name: HeaderValue,
@@ -55,9 +69,12 @@ pub(crate) struct App {
 
 impl App {
     /// The HTTP side of a node.
-    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits) -> Self {
+    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits, workers: &Arc<Workers>) -> Self {
         let own_name = HeaderValue::from_str(driver.address.as_str()).expect("an address is visible ASCII");
         Self {
+            workers: Arc::downgrade(workers),
+            counts: Counts::default(),
+            watch: Watch::new(&driver.address),
             gate: Gate::new(limits.requests),
             budget: BodyBudget::default(),
             draining: AtomicBool::new(false),
@@ -66,5 +83,15 @@ impl App {
             limits,
             own_name,
         }
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.workers.upgrade().map_or(0, |workers| workers.connections())
+    }
+
+    /// How many requests are being answered.
+    pub(crate) fn in_progress(&self) -> usize {
+        self.gate.inside()
     }
 }
