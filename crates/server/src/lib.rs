@@ -66,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Get(args) => runtime.block_on(commands::get(&args)),
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
         Command::Health(args) => runtime.block_on(health::command(&args)),
+        Command::Status(args) => runtime.block_on(status::command::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),
         Command::Bench(args) => runtime.block_on(bench::command(&args)),
         Command::Bare(args) => runtime.block_on(bench::bare::command(&args)),

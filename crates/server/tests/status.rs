@@ -1,9 +1,9 @@
-//! What nodes tell of themselves and of one another: the status.
+//! What nodes tell of themselves and of one another: the status, and the command that shows it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod cluster;
 
-use cluster::{Cluster, Connection, Response, request, wait_for};
+use cluster::{Cluster, Connection, Response, precede, request, wait_for};
 use precede_client::{ClusterStatus, Health, MemberStatus, NodeStatus};
 use serde_json::{Value, json};
 
@@ -20,6 +20,12 @@ fn told(response: &Response) -> ClusterStatus {
 
 fn of<'a>(status: &'a ClusterStatus, address: &str) -> &'a MemberStatus {
     status.members.iter().find(|member| member.node == address).unwrap()
+}
+
+/// Runs `precede status`; returns its exit code and what it printed.
+fn run(node: &str, more: &[&str]) -> (i32, String) {
+    let output = precede().args(["status", "--node", node]).args(more).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
@@ -91,9 +97,13 @@ fn one_that_stands_still_is_told_of_as_silent() {
     assert_eq!(others.filter(|member| member.health == Health::Ready).count(), 3);
     let shard = status.shards.iter().find(|shard| Some(shard.shard_id) == member.shard_id).unwrap();
     assert_eq!((shard.ready, shard.keys), (1, Some(0)), "the other replica tells");
+    let (code, table) = run(cluster.address(0), &[]);
+    assert_eq!(code, 1, "{table}");
+    let line = table.lines().find(|line| line.trim().starts_with(silent)).unwrap();
+    assert!(line.contains("silent") && line.contains("last heard"), "{table}");
 
     cluster.resume(3);
-    let is_well = || of(&self::status(&cluster, 0), silent).health == Health::Ready;
+    let is_well = || run(cluster.address(0), &["--json"]).0 == 0;
     wait_for("the pause is over", || is_well().then_some(()));
 }
 
@@ -111,6 +121,8 @@ fn a_view_change_is_told_of() {
     let spare = status(&cluster, 2);
     assert_eq!((of(&spare, cluster.address(2)).shard_id, spare.members.len()), (None, 3));
     assert_eq!(of(&spare, cluster.address(2)).health, Health::NotReady);
+    let (code, table) = run(cluster.address(2), &[]);
+    assert!(code == 0 && table.contains("spare"), "{table}");
 
     let change = json!({ "view": cluster.addresses(&[0, 1, 2, 3]), "timeout-ms": 0 }).to_string();
     assert_eq!(cluster.request(0, "PUT", "/kv-store/view-change", &change).status, 202);
@@ -120,6 +132,19 @@ fn a_view_change_is_told_of() {
     assert_eq!((done.view.epoch, done.shards.len(), done.members.len()), (1, 2, 4));
     assert!(done.view.received_keys >= 50, "{:?}", done.view);
     assert_eq!(done.shards.iter().map(|shard| shard.keys.unwrap()).sum::<u64>(), 50);
+}
+
+#[test]
+fn the_command_tells_in_json_what_the_node_told_and_by_its_code_how_it_is() {
+    let cluster = Cluster::start(2, 2);
+    let (code, text) = run(cluster.address(0), &["--json"]);
+    let status: ClusterStatus = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, status.members.len(), status.node.as_str()), (0, 2, cluster.address(0)));
+    let (code, table) = run(cluster.address(0), &[]);
+    assert!(code == 0 && table.starts_with("epoch 0: 1 shards, 2 replicas of each at least; 0 keys"), "{table}");
+    assert!(!table.contains('\x1b'), "no colours where it is no terminal: {table}");
+    assert_eq!(run("127.0.0.1:1", &[]).0, 3);
+    assert_eq!(run("nowhere", &[]).0, 2);
 }
 
 #[test]

@@ -1,8 +1,11 @@
-//! The state of the cluster: what this node says of itself (`node`, `process`), and what it gathers of the others (`cluster`).
+//! The state of the cluster: what this node says of itself (`node`, `process`), what it gathers of the others (`cluster`),
+//! and how that is shown on a terminal (`command`, `table`).
 
 mod cluster;
+pub(crate) mod command;
 mod node;
 mod process;
+mod table;
 
 pub(crate) use crate::status::cluster::{Watch, of_cluster};
 pub(crate) use crate::status::node::of_node;
