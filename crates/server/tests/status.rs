@@ -160,3 +160,24 @@ fn a_busy_node_tells_of_itself_all_the_same() {
     assert_eq!(own["status"]["work"]["requests"], json!(1), "{own}");
     assert_eq!(request(cluster.address(0), "GET", "/metrics", &[], b"").status, 200);
 }
+
+#[test]
+fn the_dashboard_comes_whole_from_the_node() {
+    let cluster = Cluster::single(&[]);
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/assets/dashboard.css", "text/css"),
+        ("/assets/dashboard.js", "text/javascript"),
+        ("/assets/keys.js", "text/javascript"),
+        ("/assets/page.js", "text/javascript"),
+        ("/assets/icon.svg", "image/svg+xml"),
+    ] {
+        let response = cluster.request(0, "GET", path, "");
+        assert!(response.status == 200 && response.header("content-type").starts_with(kind), "{path}: {response:?}");
+        let policy = response.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        assert_eq!(cluster.request(0, "POST", path, "").status, 405);
+    }
+    assert_eq!(cluster.request(0, "GET", "/assets/none.js", "").status, 404);
+}

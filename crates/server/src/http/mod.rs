@@ -8,6 +8,7 @@ pub(crate) mod body;
 pub(crate) mod connection;
 mod context;
 mod counts;
+mod dashboard;
 mod errors;
 mod exposition;
 mod fixed;

@@ -1,5 +1,6 @@
 //! The paths, each by its name.
 
+use crate::http::dashboard::{self, Asset};
 use crate::http::shards;
 use crate::peer;
 
@@ -23,6 +24,8 @@ pub(crate) enum Route<'a> {
     Alive,
     /// `/readyz`.
     Ready,
+    /// `/`, and what belongs to that page.
+    Dashboard(&'static Asset),
     /// The link of another node.
     Peer,
     /// Nothing.
@@ -30,8 +33,8 @@ pub(crate) enum Route<'a> {
 }
 
 /// Routes that are counted apart, by [`Route::kind`]: the label `route` of the metrics.
-pub(crate) const KINDS: [&str; 9] =
-    ["keys", "key-count", "shards", "view-change", "status", "metrics", "health", "peer", "unknown"];
+pub(crate) const KINDS: [&str; 10] =
+    ["keys", "key-count", "shards", "view-change", "status", "metrics", "health", "dashboard", "peer", "unknown"];
 
 impl<'a> Route<'a> {
     /// The route of a path.
@@ -50,7 +53,7 @@ impl<'a> Route<'a> {
             SHARDS => Self::Shards(shards::Route::Shards),
             _ => match path.strip_prefix(SHARDS).and_then(|rest| rest.strip_prefix('/')) {
                 Some(id) if !id.contains('/') => Self::Shards(shards::Route::Shard(id)),
-                Some(_) | None => Self::Unknown,
+                Some(_) | None => dashboard::asset(path).map_or(Self::Unknown, Self::Dashboard),
             },
         }
     }
@@ -60,15 +63,20 @@ impl<'a> Route<'a> {
         match self {
             Self::Key(_) => "GET, PUT, DELETE",
             Self::ViewChange => "GET, PUT",
-            Self::Shards(_) | Self::Status | Self::Metrics | Self::Alive | Self::Ready | Self::Peer | Self::Unknown => {
-                "GET"
-            }
+            Self::Shards(_)
+            | Self::Status
+            | Self::Metrics
+            | Self::Alive
+            | Self::Ready
+            | Self::Dashboard(_)
+            | Self::Peer
+            | Self::Unknown => "GET",
         }
     }
 
     /// Whether it is served however busy the node is: probes, and what tells of its state.
     pub(crate) fn is_open(self) -> bool {
-        matches!(self, Self::Status | Self::Metrics | Self::Alive | Self::Ready)
+        matches!(self, Self::Status | Self::Metrics | Self::Alive | Self::Ready | Self::Dashboard(_))
     }
 
     /// Its place in [`KINDS`].
@@ -81,8 +89,9 @@ impl<'a> Route<'a> {
             Self::Status => 4,
             Self::Metrics => 5,
             Self::Alive | Self::Ready => 6,
-            Self::Peer => 7,
-            Self::Unknown => 8,
+            Self::Dashboard(_) => 7,
+            Self::Peer => 8,
+            Self::Unknown => 9,
         }
     }
 }
@@ -113,6 +122,7 @@ mod tests {
             ("/metrics", Route::Metrics, "metrics"),
             ("/healthz", Route::Alive, "health"),
             ("/readyz", Route::Ready, "health"),
+            ("/", Route::Dashboard(dashboard::asset("/").unwrap()), "dashboard"),
             ("/precede/peer", Route::Peer, "peer"),
         ] {
             assert_eq!((Route::of(path), KINDS[Route::of(path).kind()]), (route, kind), "{path}");

@@ -14,7 +14,7 @@ use crate::http::memo::Memo;
 use crate::http::prepare::{header_token, whole_token};
 use crate::http::reply::{self, Response};
 use crate::http::route::Route;
-use crate::http::{health, keys, metrics, shards, status, view_change};
+use crate::http::{dashboard, health, keys, metrics, shards, status, view_change};
 use crate::peer;
 
 /// What a request line has besides method and target: two spaces, the version, and its end.
@@ -123,6 +123,7 @@ async fn respond(app: &App, memo: &Memo, route: Route<'_>, head: &Parts, body: I
         (Route::Shards(asked), &Method::GET) => shards::answer(app, head, asked, body).await,
         (Route::Status, &Method::GET) => Box::pin(status::answer(app, head, &token())).await,
         (Route::Metrics, &Method::GET) => metrics::answer(app, &token()),
+        (Route::Dashboard(asset), &Method::GET) => dashboard::answer(asset, &token()),
         (Route::Alive, &Method::GET) => health::alive(&token()),
         (Route::Ready, &Method::GET) => health::ready(app, &token()),
         (Route::Unknown | Route::Peer, method) => unknown_path(method, &whole_token(app, head, body).await),
