@@ -44,6 +44,7 @@ mod request;
 mod retry;
 mod session;
 mod session_file;
+mod status;
 mod tls;
 mod transport;
 mod value;
@@ -61,5 +62,9 @@ pub use outcome::{Deleted, Found, Written};
 pub use placement::{SLOTS, slot};
 pub use session::Session;
 pub use session_file::{SessionFile, SessionFileError};
+pub use status::{
+    ClusterStatus, HandOffStatus, Health, MemberStatus, NodeStatus, PeerStatus, RequestCounts, ShardStatus, ViewStatus,
+    WindowStatus, WorkStatus,
+};
 pub use value::Value;
 pub use view::{Shard, View};

@@ -91,6 +91,12 @@ impl Request {
         Self::read(Method::GET, PathAndQuery::from_static(VIEW_CHANGE))
     }
 
+    /// Asks for the state of the cluster, or of the node alone.
+    pub(crate) fn status(of_node: bool) -> Self {
+        let target = if of_node { "/kv-store/status?scope=node" } else { "/kv-store/status" };
+        Self::read(Method::GET, PathAndQuery::from_static(target))
+    }
+
     /// Asks for another view. It may be asked for again: the view that is asked for may already be the current one.
     /// `writes`: it is more than a plan.
     pub(crate) fn change_view(body: Vec<u8>, attempt_min: Duration, writes: bool) -> Self {

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     /// Ask a node whether it is well; the exit code says so
     Health(HealthArgs),
+    /// Show how every member of a cluster is
+    Status(StatusArgs),
     /// Look at the view, or change it: add and remove nodes, change the replication factor
     View(ViewArgs),
     /// Make certificates, for trying TLS
@@ -198,6 +200,23 @@ pub(crate) struct HealthArgs {
     /// How long to wait for the answer
     #[arg(long, value_name = "MS", default_value_t = 2000)]
     pub(crate) timeout_ms: u64,
+}
+
+/// Options of `precede status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// A node of the cluster, host:port; may be repeated: the first that answers tells of all
+    #[arg(long = "node", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) nodes: Vec<String>,
+    /// Look again every second, with rates, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// What is shown to the nodes.
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+    /// Print a JSON object, on one line, instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `precede view`.

@@ -1,6 +1,6 @@
 //! The two clocks that the core is given. The only place that reads them for it.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use precede_core::time::{self, Now, WallTime};
 
@@ -20,6 +20,11 @@ impl Clock {
     pub(crate) fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_millis()).unwrap_or_default();
         Now { monotonic: self.monotonic(), wall: WallTime(u64::try_from(wall).unwrap_or(u64::MAX)) }
+    }
+
+    /// Since the start.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.start.elapsed()
     }
 
     /// The monotonic clock alone.

@@ -164,7 +164,7 @@ fn introduce(plan: &Plan, pids: &[u32]) {
     let first = &plan.members[0];
     let last = plan.members.last().unwrap_or(first);
     say(format_args!(
-        "\ntry\n\n\
+        "\nthe dashboard: http://{first}/\n\ntry\n\n\
          \x20 T=$(curl -s -D - -o /dev/stderr -X PUT http://{first}/kv-store/keys/greeting -d '{{\"value\": \"hello\"}}' \
          | sed -n 's/^causal-context: //p' | tr -d '\\r')\n\
          \x20 curl -s -H \"Causal-Context: $T\" http://{last}/kv-store/keys/greeting\n\

@@ -14,16 +14,16 @@ use precede_core::effect::{Effect, Effects};
 use precede_core::id::RequestId;
 use precede_core::id::{Address, NodeId, ShardId, ViewId};
 use precede_core::input::Input;
-use precede_core::node::{ChangeReport, Node, NodeReport};
+use precede_core::node::{ChangeReport, MemberReport, Node, NodeReport};
 use precede_core::placement::view::View;
 use precede_core::reader::Reader;
-use precede_core::time::Instant;
+use precede_core::time::{Instant, WallTime};
 use precede_core::wire::message::Envelope;
 use precede_core::wire::request::{Reply, Request};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
-use crate::events;
+use crate::events::{self, EventCounts};
 use crate::peer::outbox::Outboxes;
 
 /// A deadline that has passed already is looked at again after this, so that no mistake can make the timer spin.
@@ -49,6 +49,8 @@ pub(crate) struct Driver {
     /// This node's short name.
     pub(crate) me: NodeId,
     fingerprint: AtomicU64,
+    window_bytes_max: usize,
+    events: EventCounts,
     /// Whom the node wants to speak to.
     reach: watch::Sender<Vec<Address>>,
     /// The cluster's settings.
@@ -66,6 +68,24 @@ struct State {
     armed: Instant,
 }
 
+/// What there is to know of a node at one moment.
+pub(crate) struct Snapshot {
+    /// Its view.
+    pub(crate) view: View,
+    /// Its shard; none for a spare.
+    pub(crate) shard: Option<ShardId>,
+    /// Its state.
+    pub(crate) report: NodeReport,
+    /// How far the last view change is.
+    pub(crate) change: ChangeReport,
+    /// What it knows of the members.
+    pub(crate) members: Vec<MemberReport>,
+    /// How long ago its clock was where the stable timestamp is; none at spares.
+    pub(crate) stable_age: Option<Duration>,
+    /// Its wall clock.
+    pub(crate) wall: WallTime,
+}
+
 /// The answer to a request: here already, or to come.
 pub(crate) enum Answer {
     /// It is here.
@@ -80,6 +100,7 @@ impl Driver {
         let clock = Clock::start();
         let (address, cluster) = (config.address.clone(), config.cluster.clone());
         let members = config.bootstrap.members().map(|(_, address, _)| address.clone()).collect();
+        let window_bytes_max = config.window_bytes_max;
         let node = Node::new(config, clock.now());
         let reader = node.reader();
         Self {
@@ -90,6 +111,8 @@ impl Driver {
             stop: Notify::new(),
             me: address.node_id(),
             address,
+            window_bytes_max,
+            events: EventCounts::default(),
             fingerprint: AtomicU64::new(cluster.fingerprint()),
             reach: watch::channel(members).0,
             cluster,
@@ -201,6 +224,37 @@ impl Driver {
         self.state.lock().node.report(self.clock.now())
     }
 
+    /// The node's state and what it knows of others, all of one moment.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let state = self.state.lock();
+        let now = self.clock.now();
+        let node = &state.node;
+        Snapshot {
+            view: node.view().clone(),
+            shard: node.shard(),
+            report: node.report(now),
+            change: node.change_report(),
+            members: node.members(now),
+            stable_age: node.stable_age(now),
+            wall: now.wall,
+        }
+    }
+
+    /// How often each event has happened.
+    pub(crate) fn events(&self) -> &EventCounts {
+        &self.events
+    }
+
+    /// Since the start.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.clock.uptime()
+    }
+
+    /// How many bytes the window may hold.
+    pub(crate) fn window_bytes_max(&self) -> usize {
+        self.window_bytes_max
+    }
+
     /// Whether nothing is lost if this node ends now.
     pub(crate) fn is_drained(&self) -> bool {
         self.state.lock().node.drained(self.clock.now())
@@ -255,7 +309,10 @@ impl Driver {
                     // Nobody listens any more if the client has gone.
                     let _ = state.asked.remove(&id).map(|sender| sender.send(reply));
                 }
-                Effect::Event(event) => events::log(&event, state.node.view()),
+                Effect::Event(event) => {
+                    self.events.note(&event);
+                    events::log(&event, state.node.view());
+                }
                 Effect::Discard(replica) => {
                     // Where the system has no thread to give, it is freed here.
                     let _ = std::thread::Builder::new().name("discard".to_owned()).spawn(move || drop(replica));

@@ -1,9 +1,80 @@
-//! The core's events as log lines.
+//! The core's events: as log lines, and counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use precede_core::event::Event;
 use precede_core::id::NodeId;
 use precede_core::placement::view::View;
 use tracing::{debug, error, info, warn};
+
+/// The names under which events are counted.
+pub(crate) const NAMES: [&str; 19] = [
+    "met",
+    "recovered",
+    "shard-memory-lost",
+    "legacy-lost",
+    "sync-started",
+    "sync-done",
+    "peer-up",
+    "peer-down",
+    "lives-closed",
+    "window-evicted",
+    "stranger-refused",
+    "clock-ahead",
+    "digest-mismatch",
+    "bad-message",
+    "view-adopted",
+    "view-settled",
+    "handed-over",
+    "discarded",
+    "memory-full",
+];
+
+/// How often each event has happened since the start.
+#[derive(Debug, Default)]
+pub(crate) struct EventCounts {
+    events: [AtomicU64; NAMES.len()],
+    /// Writes that left the window because it was full.
+    pub(crate) evicted_writes: AtomicU64,
+}
+
+impl EventCounts {
+    /// It has happened once more.
+    pub(crate) fn note(&self, event: &Event) {
+        let at = match event {
+            Event::Met { .. } => 0,
+            Event::Recovered { .. } => 1,
+            Event::ShardMemoryLost => 2,
+            Event::LegacyLost { .. } => 3,
+            Event::SyncStarted { .. } => 4,
+            Event::SyncDone { .. } => 5,
+            Event::PeerUp(_) => 6,
+            Event::PeerDown(_) => 7,
+            Event::LivesClosed { .. } => 8,
+            Event::WindowEvicted { writes } => {
+                self.evicted_writes.fetch_add(*writes, Ordering::Relaxed);
+                9
+            }
+            Event::StrangerRefused { .. } => 10,
+            Event::ClockAhead { .. } => 11,
+            Event::DigestMismatch(_) => 12,
+            Event::BadMessage { .. } => 13,
+            Event::ViewAdopted(_) => 14,
+            Event::ViewSettled(_) => 15,
+            Event::HandedOver { .. } => 16,
+            Event::Discarded { .. } => 17,
+            Event::MemoryFull { .. } => 18,
+            // Part of every restart, once for each message under way; and the end, after which nobody asks.
+            Event::FormerLifeRefused(_) | Event::Superseded(_) => return,
+        };
+        self.events[at].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Each with its count.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        NAMES.into_iter().zip(self.events.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+}
 
 /// Logs an event. Nodes are named by their address where the view knows it.
 pub(crate) fn log(event: &Event, view: &View) {

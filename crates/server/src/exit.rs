@@ -32,7 +32,7 @@ pub(crate) struct Meanings {
 }
 
 /// What the codes mean, for the help, the manual and `docs/cli.md`.
-pub(crate) const MEANINGS: [Meanings; 9] = [
+pub(crate) const MEANINGS: [Meanings; 10] = [
     Meanings {
         commands: &["serve"],
         codes: [
@@ -67,6 +67,15 @@ pub(crate) const MEANINGS: [Meanings; 9] = [
             "signals cannot be heard",
             "a mistake of the caller",
             "refused for now, not done yet, nobody answers, or the answer could not be printed",
+        ],
+    },
+    Meanings {
+        commands: &["status"],
+        codes: [
+            "every member is ready",
+            "some are not",
+            "a mistake of the caller",
+            "no node answers, or it could not be printed",
         ],
     },
     Meanings {

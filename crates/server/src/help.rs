@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::exit::MEANINGS;
 
 /// Examples of each subcommand: what it does, and the line to type. Tests parse every one.
-pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 23] = [
+pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 24] = [
     (
         "serve",
         &[
@@ -64,6 +64,13 @@ pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 23] = [
         &[
             ("Is it ready for clients?", "precede health --node 127.0.0.1:8080"),
             ("Does the process answer at all?", "precede health --alive --port 8080"),
+        ],
+    ),
+    (
+        "status",
+        &[
+            ("How is every member?", "precede status --node 127.0.0.1:8080"),
+            ("Again every second, with rates", "precede status --watch"),
         ],
     ),
     ("view", &[("Who holds which shard, and has everything moved?", "precede view --node 127.0.0.1:8080")]),

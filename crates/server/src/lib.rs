@@ -12,6 +12,7 @@
 //! | `peer` | other nodes: links out and in, on the same port |
 //! | `credentials` | what commands show to nodes |
 //! | `dev`, `commands`, `view` | a cluster on this machine for trying; single operations; the view and its changes |
+//! | `status` | what this node says of itself, and what it gathers of the cluster |
 //! | `health` | whether a node is well, asked from outside |
 //! | `fuzzing` | entrances for the fuzz targets |
 //! | `bench` | a load generator, and the bare server it is compared with |
@@ -40,6 +41,7 @@ mod secrets;
 mod security;
 mod serve;
 mod settings;
+mod status;
 mod tls;
 mod view;
 
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Get(args) => runtime.block_on(commands::get(&args)),
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
         Command::Health(args) => runtime.block_on(health::command(&args)),
+        Command::Status(args) => runtime.block_on(status::command::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),
         Command::Cert(args) => tls::make::command(&args),
         Command::Secret => access::token_command::secret(),

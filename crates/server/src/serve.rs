@@ -90,7 +90,7 @@ pub(crate) async fn run(
     if let Some(open) = warning {
         tracing::warn!(open, "this node is not secured: see SECURITY.md");
     }
-    let app = Arc::new(App::new(Arc::clone(&driver), http, security));
+    let app = Arc::new(App::new(Arc::clone(&driver), http, security, &workers));
     let (drain, draining) = watch::channel(false);
     tokio::spawn(Arc::clone(&driver).run_timer());
     peer::start(&app);

@@ -22,7 +22,7 @@ const KEY: &str = "/kv-store/keys/k";
 const VIEW: &str = "/kv-store/view-change";
 
 /// Every route with each of its methods, the key's and the view's with a body that is good, unless it is sent to break something.
-const REQUESTS: [(&str, &str, &str); 10] = [
+const REQUESTS: [(&str, &str, &str); 14] = [
     ("PUT", KEY, r#"{"value": 1}"#),
     ("GET", KEY, ""),
     ("DELETE", KEY, ""),
@@ -33,7 +33,14 @@ const REQUESTS: [(&str, &str, &str); 10] = [
     ("PUT", VIEW, r#"{"repl-factor": 1}"#),
     ("GET", "/openapi.json", ""),
     ("GET", "/readyz", ""),
+    ("GET", "/kv-store/status", ""),
+    ("GET", "/metrics", ""),
+    ("GET", "/", ""),
+    ("GET", "/assets/page.js", ""),
 ];
+
+/// Paths that are answered however busy the node is, and without a context.
+const OPEN: [&str; 5] = ["/readyz", "/kv-store/status", "/metrics", "/", "/assets/page.js"];
 
 /// Asks a node, and holds the answer against the document.
 fn ask(
@@ -78,6 +85,9 @@ fn keys(interface: &mut Interface, node: &str) {
         ask(interface, node, method, path, &[], body.as_bytes());
     }
     ask(interface, node, "GET", "/healthz", &[], b"");
+    assert_eq!(ask(interface, node, "GET", "/kv-store/status?scope=node", &[], b"").status, 200);
+    assert_eq!(ask(interface, node, "GET", "/kv-store/status?scope=all", &[], b"").status, 400);
+    assert_eq!(ask(interface, node, "GET", "/assets/none", &[], b"").status, 404);
     for body in [r#"{"value": 1}"#, r#"{"value": "grüß"}"#] {
         let context = ask(interface, node, "PUT", KEY, &[], body.as_bytes()).context().to_owned();
         let got = ask(interface, node, "GET", KEY, &[("Causal-Context", &context)], b"");
@@ -112,7 +122,7 @@ fn wrong_requests(interface: &mut Interface) {
     for (method, path, _) in REQUESTS.into_iter().chain([("GET", "/healthz", "")]) {
         let filler = "x".repeat(2000);
         assert_eq!(ask(interface, node, method, path, &[("X", &filler)], b"").status, 431);
-        if path.ends_with('z') || path == "/openapi.json" {
+        if path.ends_with('z') || OPEN.contains(&path) || path == "/openapi.json" {
             continue;
         }
         let large = format!("{{\"value\": \"{filler}\"}}");
@@ -140,7 +150,7 @@ fn busy(interface: &mut Interface) {
     });
     for (method, path, body) in REQUESTS {
         let response = ask(interface, node, method, path, &[], body.as_bytes());
-        assert_eq!(response.status, if path == "/readyz" { 200 } else { 503 }, "{method} {path}");
+        assert_eq!(response.status, if OPEN.contains(&path) { 200 } else { 503 }, "{method} {path}");
     }
 }
 
@@ -205,7 +215,7 @@ fn lost_view(interface: &mut Interface) {
     let node = cluster.address(alone);
     for (method, path, body) in REQUESTS {
         let response = ask(interface, node, method, path, &[("Causal-Context", &context)], body.as_bytes());
-        let reads_contexts = path != "/readyz" && path != "/openapi.json";
+        let reads_contexts = !OPEN.contains(&path) && path != "/openapi.json";
         assert_eq!(response.status, if reads_contexts { 410 } else { 200 }, "{method} {path}");
     }
 }
@@ -236,7 +246,7 @@ fn guarded(interface: &mut Interface) {
     let cluster = Cluster::single(&["--tokens-file", file.path().to_str().unwrap()]);
     let shown = format!("Bearer {}", field("token: "));
     for (method, path, body) in REQUESTS {
-        let asks = path != "/readyz";
+        let asks = !OPEN.contains(&path) || ["/kv-store/status", "/metrics"].contains(&path);
         let status = ask(interface, cluster.address(0), method, path, &[], body.as_bytes()).status;
         assert_eq!(status == 401, asks, "{method} {path}: {status}");
         let headers = [("Authorization", shown.as_str())];

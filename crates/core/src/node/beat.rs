@@ -35,6 +35,7 @@ impl Node {
             self.send_status(effects);
             self.seek_recovery(now, effects);
         }
+        self.note_lags(now, clock);
         self.offered.clear();
         let pending = &self.pending;
         self.fetches.retain(|_, key| pending.contains(*key));

@@ -5,6 +5,7 @@
 mod beat;
 mod coordinate;
 mod handoff;
+mod lag;
 mod memory;
 mod messages;
 mod recover;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+pub use crate::node::lag::MemberReport;
 pub use crate::node::report::{NodeReport, PeerReport, TableReport};
 pub use crate::node::settle::ChangeReport;
 
@@ -31,6 +33,7 @@ use crate::event::Event;
 use crate::id::{Address, NodeId, ShardId, ViewId};
 use crate::input::Input;
 use crate::membership::{self, Membership};
+use crate::node::lag::Lags;
 use crate::node::strangers::Refused;
 use crate::placement::view::View;
 use crate::placement::views::Views;
@@ -112,6 +115,7 @@ pub struct Node {
     replica: Option<Replica>,
     peers: BTreeMap<NodeId, Peer>,
     stability: Stability,
+    lags: Lags,
     membership: Membership,
     disconnected: BTreeSet<NodeId>,
     /// Whom the transport was told to keep connections to.
@@ -164,6 +168,7 @@ impl Node {
             started: now.monotonic,
             boot: Some(Boot::new(random(&mut rng), now.monotonic)),
             stability: Stability::new(&view),
+            lags: Lags::new(now.monotonic),
             membership,
             replica,
             peers,

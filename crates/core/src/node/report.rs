@@ -1,5 +1,7 @@
 //! What a node says of itself, and what must hold of it at every step.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::causality::hlc::Timestamp;
@@ -47,6 +49,8 @@ pub struct NodeReport {
     pub live_keys: u64,
     /// Tombstones.
     pub tombstones: u64,
+    /// Bytes of the keys and values that it holds for its shard, tombstones included.
+    pub bytes: u64,
     /// Writes in the window.
     pub window_writes: u64,
     /// Bytes in the window.
@@ -76,6 +80,8 @@ pub struct PeerReport {
     pub acked: Timestamp,
     /// Whether it says that it has recovered.
     pub recovered: bool,
+    /// How long ago this node wrote what the peer is known to have of it; none before the first heartbeat.
+    pub lag: Option<Duration>,
 }
 
 impl Node {
@@ -109,6 +115,7 @@ impl Node {
             seen: replica.map(|replica| replica.seen.clone()).unwrap_or_default(),
             live_keys: replica.map_or(0, |replica| replica.table().live()),
             tombstones: replica.map_or(0, |replica| replica.table().tombstones()),
+            bytes: replica.map_or(0, |replica| replica.table().bytes()),
             window_writes: replica.map_or(0, |replica| replica.window.len() as u64),
             window_bytes: replica.map_or(0, |replica| replica.window.bytes() as u64),
             memory_bytes: self.memory_bytes(),
@@ -124,6 +131,7 @@ impl Node {
                     up: self.is_up(*node),
                     acked: peer.out.acked(),
                     recovered: peer.status.as_ref().is_some_and(|status| status.recovered),
+                    lag: self.peer_lag(now, *node),
                 })
                 .collect(),
         }

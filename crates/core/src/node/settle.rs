@@ -6,6 +6,7 @@ use crate::id::{NodeId, ShardId, ViewId};
 use crate::node::Node;
 use crate::placement::views::Place;
 use crate::planted::{self, Planted};
+use crate::replication::held::Held;
 use crate::time::Now;
 use crate::wire::message::{FormerReport, HeldReport, Message, Statement};
 
@@ -13,9 +14,7 @@ impl Node {
     /// What this replica tells its peers of former views.
     pub(super) fn held_reports(&self) -> Vec<HeldReport> {
         let Some(replica) = &self.replica else { return Vec::new() };
-        let report = |(id, held): (&ViewId, &crate::replication::held::Held)| {
-            held.report(self.is_complete(id), self.is_resolved(id))
-        };
+        let report = |(id, held): (&ViewId, &Held)| held.report(self.is_complete(id), self.is_resolved(id));
         replica.held.iter().map(report).collect()
     }
 
@@ -148,9 +147,13 @@ impl Node {
     /// How far the last view change is, as this node knows it.
     #[must_use]
     pub fn change_report(&self) -> ChangeReport {
+        let current = self.views.current();
+        let held: Vec<&Held> = self.replica.iter().flat_map(|replica| replica.held.values()).collect();
         ChangeReport {
             former: self.views.former().map(|view| view.id.epoch).collect(),
             outstanding: self.outstanding(),
+            hand_offs_done: held.iter().map(|held| held.done_of(current)).sum(),
+            hand_offs_required: held.iter().map(|held| held.required(current).len()).sum(),
             received_keys: self.received.0,
             received_bytes: self.received.1,
             live_keys: self.replica.as_ref().map_or(0, |replica| replica.table().live()),
@@ -194,6 +197,10 @@ pub struct ChangeReport {
     pub former: Vec<u32>,
     /// Shards of the current view that have not got everything.
     pub outstanding: Vec<ShardId>,
+    /// Of the old members of former views that have something for this node, how many have handed it over.
+    pub hand_offs_done: usize,
+    /// And how many there are.
+    pub hand_offs_required: usize,
     /// Entries that were handed over to this node under the current view.
     pub received_keys: u64,
     /// Bytes of their keys and values.

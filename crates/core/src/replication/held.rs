@@ -140,6 +140,12 @@ impl Held {
         of_shards.map(|(node, _, _)| node).filter(|node| !current.wrote_off(*node)).collect()
     }
 
+    /// How many of those have.
+    #[must_use]
+    pub fn done_of(&self, current: &View) -> usize {
+        self.required(current).iter().filter(|node| self.done.contains_key(node)).count()
+    }
+
     /// A hand-off is complete.
     pub fn on_handed_over(&mut self, node: NodeId, over: HandedOver, vector: &VersionVector, closed: &[ClosedLives]) {
         let shard = self.view.shard_of_member(node);

@@ -1,5 +1,6 @@
 //! Replication: streams, the window, stability, lives, and the one bulk mechanism, sync.
 
+pub mod age;
 pub mod claims;
 pub mod held;
 pub mod lives;

@@ -9,6 +9,7 @@ mod ending;
 mod forwards;
 mod hand_offs;
 mod lab;
+mod lags;
 mod lives_and_views;
 mod memory;
 mod names;

@@ -60,6 +60,11 @@ impl Access {
         })
     }
 
+    /// The token that was shown, where tokens are asked for.
+    pub(crate) fn shown<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        self.0.as_ref().and_then(|_| std::str::from_utf8(bearer(headers).ok()?).ok())
+    }
+
     /// The name of who asks, for the audit.
     pub(crate) fn who(&self, headers: &HeaderMap) -> String {
         let Some(tokens) = &self.0 else { return ANYBODY.to_owned() };

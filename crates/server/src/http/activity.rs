@@ -17,9 +17,11 @@ pub(crate) struct Activity {
     start: Instant,
     /// Requests being answered.
     busy: AtomicUsize,
-    /// Milliseconds from the start to the last byte read or written.
+    /// Microseconds from the start to the last byte read or written, or the last response.
     progress: AtomicU64,
-    /// Milliseconds from the start to the first byte of the head that is arriving, plus 1; 0 if none is.
+    /// Whether the clock was just read for a response that is written next: then it need not be read again for that.
+    is_just_read: AtomicBool,
+    /// Microseconds from the start to the first byte of the head that is arriving, plus 1; 0 if none is.
     head: AtomicU64,
     /// Whether anything was read.
     has_spoken: AtomicBool,
@@ -30,7 +32,10 @@ pub(crate) struct Activity {
 }
 
 /// A request is being answered; dropped when it is.
-pub(crate) struct Busy<'a>(&'a Activity);
+pub(crate) struct Busy<'a> {
+    activity: &'a Activity,
+    since: u64,
+}
 
 /// What is to be done with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,7 @@ impl Activity {
             start: Instant::now(),
             busy: AtomicUsize::new(0),
             progress: AtomicU64::new(0),
+            is_just_read: AtomicBool::new(false),
             head: AtomicU64::new(1),
             has_spoken: AtomicBool::new(false),
             is_h2: AtomicBool::new(false),
@@ -66,7 +72,7 @@ impl Activity {
         if is_h2 {
             self.is_h2.store(true, Ordering::Relaxed);
         }
-        Busy(self)
+        Busy { activity: self, since: self.progress.load(Ordering::Relaxed) }
     }
 
     /// A response is a raw value.
@@ -87,14 +93,14 @@ impl Activity {
         }
         let head = self.head.load(Ordering::Relaxed);
         if head > 0 {
-            let age = Duration::from_millis(now.saturating_sub(head - 1));
+            let age = Duration::from_micros(now.saturating_sub(head - 1));
             return match limits.header_timeout.checked_sub(age) {
                 Some(left) if !left.is_zero() => Verdict::Fine(left),
                 Some(_) | None if self.has_spoken.load(Ordering::Relaxed) => Verdict::HeadTooSlow,
                 Some(_) | None => Verdict::Silent,
             };
         }
-        let age = Duration::from_millis(now.saturating_sub(self.progress.load(Ordering::Relaxed)));
+        let age = Duration::from_micros(now.saturating_sub(self.progress.load(Ordering::Relaxed)));
         match limits.idle_timeout.checked_sub(age) {
             // A head may begin to arrive meanwhile, so it is looked at often enough for that.
             Some(left) if !left.is_zero() => Verdict::Fine(left.min(limits.header_timeout)),
@@ -103,7 +109,7 @@ impl Activity {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Bytes were read.
@@ -125,13 +131,27 @@ impl Activity {
 
     /// Bytes were written.
     pub(crate) fn on_write(&self) {
-        self.progress.store(self.now(), Ordering::Relaxed);
+        if self.is_just_read.load(Ordering::Relaxed) {
+            self.is_just_read.store(false, Ordering::Relaxed);
+        } else {
+            self.progress.store(self.now(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Busy<'_> {
+    /// The response is there. Returns how many microseconds it took: since the last byte of the request was read, or, where it came
+    /// behind others, since the answer before it.
+    pub(crate) fn finish(&self) -> u64 {
+        let now = self.activity.now();
+        self.activity.progress.store(now, Ordering::Relaxed);
+        self.activity.is_just_read.store(true, Ordering::Relaxed);
+        now.saturating_sub(self.since)
     }
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        // The response is written next, which counts as progress.
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.activity.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use http::StatusCode;
+use precede_core::node::NodeReport;
+use precede_core::placement::view::View;
 
 use crate::http::App;
 use crate::http::errors::Failure;
@@ -53,7 +55,7 @@ fn alive(token: &str) -> Response {
 
 /// Whether clients should be sent here: 200, or 503 with the reasons why not.
 fn ready(app: &App, token: &str) -> Response {
-    let reasons = reasons(app);
+    let reasons = reasons(app, &app.driver.report(), &app.driver.view());
     if reasons.is_empty() {
         return reply::json(StatusCode::OK, Object::new(64).text("message", "Ready").context(token).finish(), token);
     }
@@ -65,8 +67,8 @@ fn ready(app: &App, token: &str) -> Response {
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready").respond_with(object, token)
 }
 
-fn reasons(app: &App) -> Vec<String> {
-    let report = app.driver.report();
+/// Why clients should not be sent here; nothing if they may.
+pub(crate) fn reasons(app: &App, report: &NodeReport, view: &View) -> Vec<String> {
     let mut reasons = Vec::new();
     if app.draining.load(Ordering::Relaxed) {
         reasons.push("it is shutting down".to_owned());
@@ -76,7 +78,6 @@ fn reasons(app: &App) -> Vec<String> {
         return reasons;
     }
     if !report.met {
-        let view = app.driver.view();
         let names: Vec<&str> =
             report.waiting_for.iter().filter_map(|node| view.address(*node)).map(|address| address.as_str()).collect();
         reasons.push(format!("it has not met its shard since it started: it waits for {}", names.join(", ")));

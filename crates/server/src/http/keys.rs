@@ -260,6 +260,7 @@ fn found(
     };
     if wants_raw {
         let token = memo.encode(context, app.issuer());
+        app.counts.on_context(token.len());
         let bytes = Bytes::copy_from_slice(value.bytes);
         let mut response = reply::with_type(StatusCode::OK, bytes, raw::type_of(&value), token);
         reply::add_served(app, &mut response, served);
@@ -272,6 +273,7 @@ fn found(
 
 fn finish(app: &App, memo: &Memo, status: StatusCode, object: Object, context: Context, served: &Served) -> Response {
     let token = memo.encode(context, app.issuer());
+    app.counts.on_context(token.len());
     let mut object = object.context(&token);
     if served.by != app.driver.me {
         object = object.text("address", &reply::address(app, served.by));

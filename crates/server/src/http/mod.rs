@@ -7,12 +7,16 @@ mod activity;
 pub(crate) mod body;
 pub(crate) mod connection;
 mod context;
+mod counts;
+mod dashboard;
 pub(crate) mod errors;
+mod exposition;
 mod fixed;
-mod health;
+pub(crate) mod health;
 mod json;
 mod keys;
 mod memo;
+mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod params;
 mod prepare;
@@ -23,6 +27,7 @@ mod seal;
 mod service;
 mod shards;
 mod socket;
+mod status;
 pub(crate) mod view_change;
 pub(crate) mod workers;
 
@@ -32,8 +37,8 @@ pub(crate) use crate::http::memo::Memo;
 pub(crate) use crate::http::routes::VIEW_CHANGE;
 pub(crate) use crate::http::seal::Issuer;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 use http::HeaderValue;
 use precede_core::causality::context::Context;
@@ -42,11 +47,14 @@ use crate::access::Access;
 use crate::access::audit::Audit;
 use crate::driver::Driver;
 use crate::http::body::BodyBudget;
+use crate::http::counts::Counts;
 use crate::http::service::Gate;
+use crate::http::workers::Workers;
 use crate::peer::guard::Shared;
 use crate::peer::upgrade::PeerCounts;
 use crate::security::Security;
 use crate::settings::HttpLimits;
+use crate::status::Watch;
 use crate::tls::Tls;
 
 /// What every request needs.
@@ -67,6 +75,12 @@ pub(crate) struct App {
     pub(crate) access: Access,
     /// What is told of changes to the cluster.
     pub(crate) audit: Audit,
+    /// The threads that serve connections, as long as they are kept.
+    workers: Weak<Workers>,
+    /// Counts of requests.
+    pub(crate) counts: Counts,
+    /// What the other nodes have said of themselves.
+    pub(crate) watch: Watch,
     gate: Gate,
     budget: BodyBudget,
     own_name: HeaderValue,
@@ -74,9 +88,12 @@ pub(crate) struct App {
 
 impl App {
     /// The HTTP side of a node.
-    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits, security: Security) -> Self {
+    pub(crate) fn new(driver: Arc<Driver>, limits: HttpLimits, security: Security, workers: &Arc<Workers>) -> Self {
         let own_name = HeaderValue::from_str(driver.address.as_str()).expect("an address is visible ASCII");
         Self {
+            workers: Arc::downgrade(workers),
+            counts: Counts::default(),
+            watch: Watch::default(),
             access: security.access,
             secrets: security.secrets,
             tls: security.tls,
@@ -99,5 +116,15 @@ impl App {
     /// Who issues contexts here.
     pub(crate) fn issuer(&self) -> Issuer<'_> {
         Issuer { cluster: self.driver.fingerprint(), secrets: &self.secrets }
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.workers.upgrade().map_or(0, |workers| workers.connections())
+    }
+
+    /// How many requests are being answered.
+    pub(crate) fn in_progress(&self) -> usize {
+        self.gate.inside()
     }
 }

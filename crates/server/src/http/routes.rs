@@ -3,7 +3,7 @@
 
 use crate::http::health::Probe;
 use crate::http::openapi::operation::Operation;
-use crate::http::{health, keys, openapi, shards, view_change};
+use crate::http::{dashboard, health, keys, metrics, openapi, shards, status, view_change};
 
 /// The path that tells of the view and changes it.
 pub(crate) const VIEW_CHANGE: &str = "/kv-store/view-change";
@@ -25,6 +25,83 @@ pub(crate) enum To {
     Probe(Probe),
     /// The description of all this.
     OpenApi,
+    /// The state of the cluster.
+    Status,
+    /// What this node says of itself, for Prometheus.
+    Metrics,
+    /// The dashboard.
+    Page,
+    /// What belongs to its page.
+    Asset,
+}
+
+/// Requests that are counted apart: the label `route` of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Keys.
+    Keys,
+    /// The number of keys here.
+    KeyCount,
+    /// Shards.
+    Shards,
+    /// The view.
+    ViewChange,
+    /// The state of the cluster.
+    Status,
+    /// Metrics.
+    Metrics,
+    /// Probes.
+    Health,
+    /// The dashboard.
+    Dashboard,
+    /// The description.
+    OpenApi,
+    /// Links of other nodes.
+    Peer,
+    /// Paths that lead nowhere.
+    Unknown,
+}
+
+/// The names of the kinds, in their order.
+pub(crate) const KINDS: [&str; 11] = [
+    "keys",
+    "key-count",
+    "shards",
+    "view-change",
+    "status",
+    "metrics",
+    "health",
+    "dashboard",
+    "openapi",
+    "peer",
+    "unknown",
+];
+
+impl To {
+    /// Whether it is served however busy the node is: probes, and what tells of its state.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Probe(_) | Self::Status | Self::Metrics | Self::Page | Self::Asset)
+    }
+
+    /// Whether it is for everybody, where tokens are asked for too: it tells nothing.
+    pub(crate) fn is_public(self) -> bool {
+        matches!(self, Self::Probe(_) | Self::Page | Self::Asset)
+    }
+
+    /// What it is counted as.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Key => Kind::Keys,
+            Self::KeyCount => Kind::KeyCount,
+            Self::Shards | Self::Shard => Kind::Shards,
+            Self::ViewChange => Kind::ViewChange,
+            Self::Status => Kind::Status,
+            Self::Metrics => Kind::Metrics,
+            Self::Probe(_) => Kind::Health,
+            Self::Page | Self::Asset => Kind::Dashboard,
+            Self::OpenApi => Kind::OpenApi,
+        }
+    }
 }
 
 /// What the part of a path in braces may be.
@@ -55,7 +132,7 @@ pub(crate) struct Route {
 }
 
 /// All routes. Keys are the hot path: they are first.
-pub(crate) static ROUTES: [Route; 8] = [
+pub(crate) static ROUTES: [Route; 12] = [
     Route {
         to: To::Key,
         path: "/kv-store/keys/{key}",
@@ -78,6 +155,17 @@ pub(crate) static ROUTES: [Route; 8] = [
     fixed(To::Probe(Probe::Alive), "/healthz", &["GET"], health::alive_operations),
     fixed(To::Probe(Probe::Ready), "/readyz", &["GET"], health::ready_operations),
     fixed(To::OpenApi, "/openapi.json", &["GET"], openapi::operations),
+    fixed(To::Status, "/kv-store/status", &["GET"], status::operations),
+    fixed(To::Metrics, "/metrics", &["GET"], metrics::operations),
+    fixed(To::Page, "/", &["GET"], dashboard::page_operations),
+    Route {
+        to: To::Asset,
+        path: "/assets/{file}",
+        fixed: "/assets",
+        part: Part::Segment,
+        methods: &["GET"],
+        operations: dashboard::asset_operations,
+    },
 ];
 
 const fn fixed(
@@ -138,7 +226,8 @@ mod tests {
         assert_eq!(to("/kv-store/keys/"), Some((To::Key, "")));
         assert_eq!(to("/kv-store/keys/a/b"), Some((To::Key, "a/b")));
         assert_eq!(to("/kv-store/shards/"), Some((To::Shard, "")));
-        for path in ["/", "/kv-store", "/kv-store/keysx", "/kv-store/shards/1/2", "/healthz/", "/kv-store/key-count/x"]
+        for path in
+            ["/assets", "/kv-store", "/kv-store/keysx", "/kv-store/shards/1/2", "/healthz/", "/kv-store/key-count/x"]
         {
             assert_eq!(to(path), None, "{path}");
         }

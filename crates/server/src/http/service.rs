@@ -14,8 +14,8 @@ use crate::http::errors::{Failure, unknown_path, wrong_method};
 use crate::http::memo::Memo;
 use crate::http::prepare::{header_token, whole_token};
 use crate::http::reply::{self, Response};
-use crate::http::routes::{self, Found, To};
-use crate::http::{health, keys, openapi, shards, view_change};
+use crate::http::routes::{self, Found, Kind, To};
+use crate::http::{dashboard, health, keys, metrics, openapi, shards, status, view_change};
 use crate::peer;
 
 /// What a request line has besides method and target: two spaces, the version, and its end.
@@ -38,6 +38,11 @@ impl Gate {
         Self { inside: AtomicUsize::new(0), limit }
     }
 
+    /// How many are inside.
+    pub(crate) fn inside(&self) -> usize {
+        self.inside.load(Ordering::Relaxed)
+    }
+
     fn enter(&self) -> Option<Pass<'_>> {
         let pass = Pass(self);
         (self.inside.fetch_add(1, Ordering::Relaxed) < self.limit).then_some(pass)
@@ -50,42 +55,69 @@ impl Drop for Pass<'_> {
     }
 }
 
-/// Answers a request.
+/// Answers a request, and counts it.
 pub(crate) async fn answer(caller: &Caller, request: Request<Incoming>) -> Response {
-    let Caller { app, activity, from, surplus, memo, .. } = caller;
-    let _busy = activity.begin_request(request.version() == Version::HTTP_2);
+    let Caller { app, activity, .. } = caller;
+    let busy = activity.begin_request(request.version() == Version::HTTP_2);
     if request.uri().path() == peer::PATH {
-        return upgrade(caller, request);
-    }
-    let (head, body) = request.into_parts();
-    let draining = app.draining.load(Ordering::Relaxed);
-    let found = routes::find(head.uri.path());
-    if let Some(mut response) = too_long(app, &head, found).or_else(|| probe(app, &head, found)) {
-        if draining && head.version != Version::HTTP_2 {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        let method = request.method().clone();
+        let response = upgrade(caller, request);
+        app.counts.on_answer(Kind::Peer, &method, response.status(), busy.finish());
         return response;
     }
-    let pass = if *surplus { None } else { app.gate.enter() };
-    if pass.is_none() {
-        let reason = match (*surplus, draining) {
-            (true, true) => "this node is shutting down",
-            (true, false) => "this node has reached its limit of connections",
-            (false, _) => "this node has reached its limit of concurrent requests",
-        };
-        return Failure::unavailable(reason).closing().respond(&head.method, &header_token(app, &head));
+    let (head, body) = request.into_parts();
+    let found = routes::find(head.uri.path());
+    let to = found.map(|(route, _)| route.to);
+    let is_open = to.is_some_and(To::is_open);
+    let entry = too_long(app, &head, found).map_or_else(|| admit(caller, is_open), Err);
+    let mut response = match entry {
+        Ok(pass) => {
+            let response = permitted(caller, &head, found, body).await;
+            drop(pass);
+            response
+        }
+        Err(failure) => failure.respond(&head.method, &header_token(app, &head)),
+    };
+    if is_open && app.draining.load(Ordering::Relaxed) && head.version != Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    app.counts.on_answer(to.map_or(Kind::Unknown, To::kind), &head.method, response.status(), busy.finish());
+    if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {
+        activity.on_raw();
+    }
+    response
+}
+
+/// Lets a request in, if there is room. What is open is served however busy the node is, and on connections beyond the limit.
+fn admit(caller: &Caller, is_open: bool) -> Result<Option<Pass<'_>>, Failure> {
+    if is_open {
+        return Ok(None);
+    }
+    if let Some(pass) = caller.app.gate.enter().filter(|_| !caller.surplus) {
+        return Ok(Some(pass));
+    }
+    let reason = match (caller.surplus, caller.app.draining.load(Ordering::Relaxed)) {
+        (true, true) => "this node is shutting down",
+        (true, false) => "this node has reached its limit of connections",
+        (false, _) => "this node has reached its limit of concurrent requests",
+    };
+    Err(Failure::unavailable(reason).closing())
+}
+
+/// Answers a request that has been let in, if who sends it may have that, and keeps the audit.
+async fn permitted(caller: &Caller, head: &Parts, found: Found<'_>, body: Incoming) -> Response {
+    let Caller { app, memo, from, .. } = caller;
+    if found.is_some_and(|(route, _)| route.to.is_public()) {
+        return route(app, memo, head, found, body).await;
     }
     let mut entry = is_administration(&head.method, head.uri.path())
-        .then(|| app.audit.begin(app.access.who(&head.headers), *from, &head));
-    let mut response = match app.access.permit(&head) {
-        Ok(()) => route(app, memo, &head, found, body).await,
-        Err(failure) => refuse(app, &head, body, &failure).await,
+        .then(|| app.audit.begin(app.access.who(&head.headers), *from, head));
+    let mut response = match app.access.permit(head) {
+        Ok(()) => route(app, memo, head, found, body).await,
+        Err(failure) => refuse(app, head, body, &failure).await,
     };
     if let Some(entry) = &mut entry {
         entry.answered(&mut response);
-    }
-    if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {
-        activity.on_raw();
     }
     response
 }
@@ -113,31 +145,23 @@ async fn route(app: &App, memo: &Memo, head: &Parts, found: Found<'_>, body: Inc
         To::Shard => shards::answer(app, head, shards::Route::Shard(part), body).await,
         To::ViewChange => view_change::answer(app, head, body).await,
         To::OpenApi => openapi::answer(&whole_token(app, head, body).await),
+        To::Status => Box::pin(status::answer(app, head, &header_token(app, head))).await,
+        To::Metrics => metrics::answer(app, &header_token(app, head)),
+        To::Page => dashboard::answer(&head.method, "", &header_token(app, head)),
+        To::Asset => dashboard::answer(&head.method, part, &header_token(app, head)),
         To::Probe(probe) => health::answer(app, probe, &header_token(app, head)),
     }
 }
 
-/// Probes have a budget of their own: they are answered however busy the node is.
-fn probe(app: &App, head: &Parts, found: Found<'_>) -> Option<Response> {
-    let (route, _) = found?;
-    let To::Probe(probe) = route.to else { return None };
-    let token = header_token(app, head);
-    Some(match route.knows(head.method.as_str()) {
-        true => health::answer(app, probe, &token),
-        false => wrong_method(&head.method, route.methods, &token),
-    })
-}
-
 /// Whether the head is longer than it may be: request line and header fields together. A key has a limit of its own, and
 /// does not count here.
-fn too_long(app: &App, head: &Parts, found: Found<'_>) -> Option<Response> {
+fn too_long(app: &App, head: &Parts, found: Found<'_>) -> Option<Failure> {
     let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let key = found.filter(|(route, _)| route.to == To::Key).map_or(0, |(_, key)| key.len());
     (head.method.as_str().len() + LINE_BYTES + target - key + fields > app.limits.header_bytes).then(|| {
         let error = format!("Request header is too large: the limit is {} bytes", app.limits.header_bytes);
-        let failure = Failure::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error).closing();
-        failure.respond(&head.method, &header_token(app, head))
+        Failure::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error).closing()
     })
 }
 

@@ -18,7 +18,7 @@ use crate::http::prepare::{Prepared, prepare};
 use crate::http::reply::{self, Response};
 
 /// Which of the routes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
     /// `/kv-store/key-count`.
     KeyCount,

@@ -85,6 +85,11 @@ impl Outboxes {
         }
     }
 
+    /// Messages dropped for all nodes that there is an outbox for.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.boxes.read().values().map(|outbox| outbox.dropped.load(Ordering::Relaxed)).sum()
+    }
+
     /// Forgets the outbox of a node that is not wanted and has gone.
     pub(crate) fn close(&self, node: NodeId) {
         self.boxes.write().remove(&node);

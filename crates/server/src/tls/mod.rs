@@ -27,6 +27,8 @@ pub(crate) struct Identity {
     server: Arc<ServerConfig>,
     /// Towards other nodes.
     node: Arc<ClientConfig>,
+    /// The authorities, in PEM.
+    authorities: Vec<u8>,
 }
 
 /// The one place where it is chosen who does the cryptography.
@@ -44,6 +46,7 @@ impl Identity {
         let chain = certificates(chain).map_err(|error| format!("TLS_CERT_FILE: {error}"))?;
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| "TLS_KEY_FILE: it has no private key in PEM (PKCS#8, PKCS#1 or SEC1)".to_owned())?;
+        let pem = authorities.clone();
         let authorities = Arc::new(roots(authorities).map_err(|error| format!("TLS_CA_FILE: {error}"))?);
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&authorities), provider())
             .allow_unauthenticated()
@@ -63,7 +66,12 @@ impl Identity {
             .with_root_certificates(authorities)
             .with_client_auth_cert(chain, key)
             .map_err(unfit)?;
-        Ok(Self { server: Arc::new(server), node: Arc::new(node) })
+        Ok(Self { server: Arc::new(server), node: Arc::new(node), authorities: pem })
+    }
+
+    /// Whose certificates are taken for those of nodes, in PEM.
+    pub(crate) fn authorities(&self) -> Vec<u8> {
+        self.authorities.clone()
     }
 }
 

@@ -43,7 +43,10 @@ impl Interface {
         let content = told["content"].as_object().unwrap();
         let kind = response.header("content-type").split(';').next().unwrap();
         match content.get(kind) {
-            Some(described) => self.check_body(&described["schema"], path.contains("raw"), response),
+            Some(described) if described["schema"].is_object() => {
+                self.check_body(&described["schema"], path.contains("raw"), response);
+            }
+            Some(_) => {}
             None => assert!(content.contains_key("*/*"), "{method} {template} {status}: {kind} is not described"),
         }
         self.seen.insert((method.to_owned(), template, status));

@@ -16,7 +16,8 @@ pub(crate) struct Header {
     is_number: bool,
 }
 
-const fn header(name: &'static str, about: &'static str) -> Header {
+/// A header that is a text.
+pub(crate) const fn header(name: &'static str, about: &'static str) -> Header {
     Header { name, about, is_number: false }
 }
 
@@ -33,7 +34,7 @@ pub(crate) const ACKS: Header =
 const LOST: Header = header("Precede-Lost", "There if the context named writes that died with all their holders");
 const REPEAT: Header = header("Precede-Repeat", "There if the write may take effect twice");
 const REASON: Header = header("Precede-Reason", "Why the request could not be satisfied");
-const AUTHENTICATE: Header = Header { name: "WWW-Authenticate", about: "Always Bearer", is_number: false };
+const AUTHENTICATE: Header = header("WWW-Authenticate", "Always Bearer");
 const RETRY_AFTER: Header = Header { name: "Retry-After", about: "Seconds after which to try again", is_number: true };
 
 /// What may be in every answer about a key.
@@ -140,6 +141,22 @@ impl Operation {
         let content = Map::from_iter([(JSON.to_owned(), Value::Object(described))]);
         let headers = BTreeMap::from([(CAUSAL_CONTEXT.name, (CAUSAL_CONTEXT, true))]);
         self.answers.insert(status, Answer { about, content, headers });
+        self
+    }
+
+    /// An answer that is no JSON.
+    pub(crate) fn answers_text(mut self, status: u16, about: &'static str, content_type: &'static str) -> Self {
+        let content = Map::from_iter([(content_type.to_owned(), json!({}))]);
+        let headers = BTreeMap::from([(CAUSAL_CONTEXT.name, (CAUSAL_CONTEXT, true))]);
+        self.answers.insert(status, Answer { about, content, headers });
+        self
+    }
+
+    /// The answer of this status always has these headers.
+    pub(crate) fn with_headers(mut self, status: u16, headers: &[Header]) -> Self {
+        if let Some(answer) = self.answers.get_mut(&status) {
+            answer.headers.extend(headers.iter().map(|header| (header.name, (*header, true))));
+        }
         self
     }
 
