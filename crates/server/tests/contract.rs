@@ -247,7 +247,7 @@ fn what_cannot_be_reached_cannot_be_satisfied() {
 fn other_paths_and_methods_are_refused_in_json() {
     let cluster = Cluster::single(&[]);
     for path in
-        ["/", "/kv-store", "/kv-store/", "/kv-store/keysx", "/kv-store/shards/1/2", "/x", "/kv-store/key-count/"]
+        ["/assets", "/kv-store", "/kv-store/", "/kv-store/keysx", "/kv-store/shards/1/2", "/x", "/kv-store/key-count/"]
     {
         let response = cluster.request(0, "GET", path, "");
         assert_eq!((response.status, response.json()), (404, error("GET", "Unknown path")), "{path}");
