@@ -96,10 +96,14 @@ impl Trio {
     }
 
     fn submit(&mut self, at: usize, action: Action) {
+        self.submit_after(at, action, context(2));
+    }
+
+    fn submit_after(&mut self, at: usize, action: Action, context: Context) {
         self.asked += 1;
         let request = Request {
             action,
-            context: context(2),
+            context,
             wait: Some(Duration::from_millis(50)),
             concern: Some(WriteConcern::Majority),
             deadline: Duration::from_secs(1),
@@ -120,6 +124,7 @@ fn kind(message: &Message) -> String {
             Action::Delete { .. } => "forward-delete".to_owned(),
             Action::Count { .. } => "forward-count".to_owned(),
             Action::ChangeView(_) => "forward-change".to_owned(),
+            Action::Barrier => "forward-barrier".to_owned(),
         },
         Message::ForwardReply { reply, .. } => match &reply.outcome {
             Outcome::Found(_) => "reply-found".to_owned(),
@@ -128,6 +133,8 @@ fn kind(message: &Message) -> String {
             Outcome::Deleted { .. } => "reply-deleted".to_owned(),
             Outcome::Counted(_) => "reply-counted".to_owned(),
             Outcome::Changed(_) => "reply-changed".to_owned(),
+            Outcome::Stable => "reply-stable".to_owned(),
+            Outcome::Unstable(_) => "reply-unstable".to_owned(),
             Outcome::Refused(_) => "reply-refused".to_owned(),
         },
         Message::Hello { .. } => "hello".to_owned(),
@@ -143,6 +150,8 @@ fn kind(message: &Message) -> String {
         Message::Prepared(_) => "prepared".to_owned(),
         Message::Release { .. } => "release".to_owned(),
         Message::Fetch { .. } => "fetch".to_owned(),
+        Message::Confirm { .. } => "confirm".to_owned(),
+        Message::Confirmed { .. } => "confirmed".to_owned(),
         Message::Fetched(answer) => format!("fetched-{}", answer.entry.is_some()),
     }
 }
@@ -181,6 +190,12 @@ fn messages() -> BTreeMap<String, Bytes> {
         trio.step(other, Input::Message(Box::new(late.clone())));
     }
     trio.run(50);
+    // Whether all have a write, which may well be none of theirs.
+    let view = trio.view.id;
+    let origin = |(node, _, _): (NodeId, &Address, _)| (Origin { view, node, start: Timestamp(1) }, Timestamp(2));
+    let entries = trio.view.members().map(origin).collect();
+    trio.submit_after(0, Action::Barrier, Context { view: Some(view), stable: Timestamp::ZERO, entries });
+    trio.run(200);
     // The shards grow into each other: everybody hands something over. Keys are asked for before all is here.
     let members = trio.view.members().map(|(_, address, _)| address.clone()).collect();
     let change = ViewChange { members, repl_factor: 5, dry_run: true, force: false, expected_epoch: None };

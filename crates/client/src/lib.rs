@@ -58,7 +58,7 @@ pub use client::Client;
 pub use context::{Context, InvalidToken};
 pub use error::Error;
 pub use options::{ReadOptions, UnknownConcern, WriteConcern, WriteOptions};
-pub use outcome::{Deleted, Found, Written};
+pub use outcome::{Barrier, Deleted, Found, Lagging, Written};
 pub use placement::{SLOTS, slot};
 pub use session::Session;
 pub use session_file::{SessionFile, SessionFileError};

@@ -7,7 +7,7 @@ use hyper::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Address, Context, Deleted, Error, Found, Value, Written};
+use crate::{Address, Barrier, Context, Deleted, Error, Found, Value, Written};
 
 const NODE: &str = "precede-node";
 const VERSION: &str = "precede-version";
@@ -141,6 +141,16 @@ impl Reply {
                 concern_reached: self.status != StatusCode::ACCEPTED,
             })),
             status => Err(self.protocol(format!("status {} for a deletion", status.as_u16()))),
+        }
+    }
+
+    /// The outcome of a barrier.
+    pub(crate) fn into_barrier(self) -> Result<Barrier, Error> {
+        match self.status {
+            StatusCode::OK | StatusCode::ACCEPTED => {
+                Ok(Barrier { reached: self.status == StatusCode::OK, ..self.json()? })
+            }
+            status => Err(self.protocol(format!("status {} for a barrier", status.as_u16()))),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{Error, ReadOptions, Value, WriteOptions};
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const VIEW_CHANGE: &str = "/kv-store/view-change";
+const BARRIER: &str = "/kv-store/barrier";
 
 /// How much longer than the node's own wait an attempt lasts at least, for the way there and back.
 const BEYOND_WAIT: Duration = Duration::from_millis(250);
@@ -75,6 +76,15 @@ impl Request {
         Ok(Self { writes: true, repeatable: options.retry_unknown, ..request })
     }
 
+    /// Waits until all that the context names is on every replica. Asking again does no harm.
+    pub(crate) fn barrier(options: &ReadOptions) -> Self {
+        let mut query = Query::default();
+        query.wait(options.wait);
+        let target = format!("{BARRIER}{}", query.0).parse().expect("digits make a valid query");
+        let attempt_min = attempt_min(options.wait);
+        Self { attempt_min, ..Self::read(Method::POST, target) }
+    }
+
     /// Asks for the ids of all shards.
     pub(crate) fn shards() -> Self {
         Self::read(Method::GET, PathAndQuery::from_static("/kv-store/shards"))
@@ -110,8 +120,7 @@ impl Request {
         let target = text
             .parse()
             .map_err(|_| Error::BadRequest { message: format!("a key of {} bytes is too long", key.len()) })?;
-        let attempt_min = wait.map_or(Duration::ZERO, |wait| wait.saturating_add(BEYOND_WAIT));
-        Ok(Self { key: Some(key.to_owned()), attempt_min, ..Self::read(method, target) })
+        Ok(Self { key: Some(key.to_owned()), attempt_min: attempt_min(wait), ..Self::read(method, target) })
     }
 
     fn read(method: Method, target: PathAndQuery) -> Self {
@@ -126,6 +135,11 @@ impl Request {
             attempt_min: Duration::ZERO,
         }
     }
+}
+
+/// How long an attempt must last in which the node may wait for so long.
+fn attempt_min(wait: Option<Duration>) -> Duration {
+    wait.map_or(Duration::ZERO, |wait| wait.saturating_add(BEYOND_WAIT))
 }
 
 /// The request body that carries a JSON value.

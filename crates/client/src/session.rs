@@ -4,7 +4,7 @@ use crate::context::HeadLimits;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::retry::Deadline;
-use crate::{Client, Context, Deleted, Error, Found, InvalidToken, ReadOptions, Value, WriteOptions, Written};
+use crate::{Barrier, Client, Context, Deleted, Error, Found, InvalidToken, ReadOptions, Value, WriteOptions, Written};
 
 /// Half of what a node takes as a head by default, and the number of contexts that it takes.
 const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 8 << 10, tokens: 64 };
@@ -87,6 +87,19 @@ impl Session {
     pub async fn delete_with(&mut self, key: &str, options: &WriteOptions) -> Result<Option<Deleted>, Error> {
         let deadline = Deadline::after(options.timeout.unwrap_or(self.client.timeout()));
         self.perform(&Request::delete(key, options)?, deadline).await?.into_deleted()
+    }
+
+    /// Waits until all that the session has seen is on every replica of its shard, for 1 s unless `options` say otherwise. From then on
+    /// everybody sees it, with a context or without, and the context is as short as it gets. What is missing when the time is up is no
+    /// error: [`Barrier::reached`] tells.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] but [`Error::OutcomeUnknown`].
+    pub async fn barrier(&mut self, options: &ReadOptions) -> Result<Barrier, Error> {
+        let timeout = self.client.timeout().saturating_add(options.wait.unwrap_or_default());
+        let deadline = Deadline::after(options.timeout.unwrap_or(timeout));
+        self.perform(&Request::barrier(options), deadline).await?.into_barrier()
     }
 
     /// Takes over what `other` has seen, as if it had been seen here. Sends nothing.

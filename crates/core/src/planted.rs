@@ -78,11 +78,13 @@ pub enum Planted {
     LegacyPrunedByNew,
     /// 11.7: of two views made at once, members of the lesser one stand for what came before, also for the winner's.
     SiblingOutdoes,
+    /// 7.7: a barrier does not look at the entries of its context.
+    BarrierIgnoresEntries,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::ContextUnchecked,
         Self::DependenciesForgotten,
         Self::OwnDotForgotten,
@@ -117,6 +119,7 @@ impl Planted {
         Self::LifeUnnamed,
         Self::LegacyPrunedByNew,
         Self::SiblingOutdoes,
+        Self::BarrierIgnoresEntries,
     ];
 }
 

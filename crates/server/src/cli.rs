@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Delete a key
     Delete(DeleteArgs),
+    /// Wait until all that a session has seen is on every replica
+    Barrier(BarrierArgs),
     /// Ask a node whether it is well; the exit code says so
     Health(HealthArgs),
     /// Show how every member of a cluster is
@@ -174,6 +176,17 @@ pub(crate) struct GetArgs {
 pub(crate) struct DeleteArgs {
     /// The key
     pub(crate) key: String,
+    /// Where and how.
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+/// Options of `precede barrier`.
+#[derive(Debug, Args)]
+pub(crate) struct BarrierArgs {
+    /// How long to wait, at most a minute
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub(crate) wait_ms: u64,
     /// Where and how.
     #[command(flatten)]
     pub(crate) client: ClientArgs,

@@ -1,14 +1,16 @@
 //! Single operations from the command line, through the client library.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use precede_client::{Address, Error, Session, SessionFile, Value};
+use precede_client::{Address, Barrier, Error, Lagging, ReadOptions, Session, SessionFile, Value};
+use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::cli::{ClientArgs, DeleteArgs, GetArgs, PutArgs};
+use crate::cli::{BarrierArgs, ClientArgs, DeleteArgs, GetArgs, PutArgs};
 use crate::exit::{Exit, fail, print};
 use crate::http::Object;
 
@@ -71,6 +73,39 @@ pub(crate) async fn delete(args: &DeleteArgs) -> ExitCode {
     )
 }
 
+/// Waits until all that a session has seen is on every replica.
+pub(crate) async fn barrier(args: &BarrierArgs) -> ExitCode {
+    let options = ReadOptions::new().wait(Duration::from_millis(args.wait_ms));
+    let barrier = match run(&args.client, async |session| session.barrier(&options).await).await {
+        Ok(barrier) => barrier,
+        Err((exit, error)) => return fail(exit, error),
+    };
+    let out = if args.client.json {
+        let lagging = |lagging: &Lagging| json!({ "shard-id": lagging.shard_id, "address": lagging.address });
+        let missing: Vec<_> = barrier.missing.iter().map(lagging).collect();
+        let object = Object::new(256).boolean("reached", barrier.reached).value("missing", &missing);
+        let object = object.value("outstanding", &barrier.outstanding).boolean("view-known", barrier.view_known);
+        object.finish().to_vec()
+    } else {
+        told(&barrier).into_bytes()
+    };
+    print(&[&out[..], b"\n"].concat(), if barrier.reached { Exit::Done } else { Exit::No })
+}
+
+/// What a barrier has come to, line by line.
+fn told(barrier: &Barrier) -> String {
+    if barrier.reached {
+        return "everything is on every replica".to_owned();
+    }
+    let replica = |lagging: &Lagging| {
+        format!("{} of shard {} does not have it all, or does not answer", lagging.address, lagging.shard_id)
+    };
+    let shard = |shard: &u32| format!("shard {shard} has not got everything yet in the view change under way");
+    let view = (!barrier.view_known).then(|| "the node has not heard of the session's view yet".to_owned());
+    let lines = barrier.missing.iter().map(replica).chain(barrier.outstanding.iter().map(shard)).chain(view);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// A value as a field: JSON with the very text that was written, bytes as a text, or in base64 if they are none.
 fn value(object: Object, value: &Value) -> Object {
     match (value.is_json(), std::str::from_utf8(value.as_bytes())) {
@@ -88,21 +123,21 @@ fn finished(object: Object, version: &str, node: &Address) -> Bytes {
 type Printed = Option<(Vec<u8>, Bytes)>;
 
 /// Runs an operation in the session of the file, if one is named.
-async fn run(
+async fn run<T>(
     args: &ClientArgs,
-    operation: impl AsyncFnOnce(&mut Session) -> Result<Printed, Error>,
-) -> Result<Printed, (Exit, String)> {
+    operation: impl AsyncFnOnce(&mut Session) -> Result<T, Error>,
+) -> Result<T, (Exit, String)> {
     let client = args.credentials.client(&args.nodes).map_err(|error| (Exit::Usage, with_causes(error)))?;
     let file = args.session.as_ref().map(SessionFile::new);
     let mut session = match &file {
         Some(file) => file.load(&client).map_err(|error| (Exit::Usage, with_causes(error)))?,
         None => client.session(),
     };
-    let printed = operation(&mut session).await.map_err(|error| (exit(&error), remedied(&error, args)))?;
+    let done = operation(&mut session).await.map_err(|error| (exit(&error), remedied(&error, args)))?;
     if let Some(file) = &file {
         file.save(&session).map_err(|error| (Exit::Usage, with_causes(error)))?;
     }
-    Ok(printed)
+    Ok(done)
 }
 
 fn finish(result: Result<Printed, (Exit, String)>, as_json: bool, as_bytes: bool) -> ExitCode {

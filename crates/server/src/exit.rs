@@ -32,7 +32,7 @@ pub(crate) struct Meanings {
 }
 
 /// What the codes mean, for the help, the manual and `docs/cli.md`.
-pub(crate) const MEANINGS: [Meanings; 10] = [
+pub(crate) const MEANINGS: [Meanings; 11] = [
     Meanings {
         commands: &["serve"],
         codes: [
@@ -54,6 +54,15 @@ pub(crate) const MEANINGS: [Meanings; 10] = [
             "the key does not exist",
             "a mistake of the caller",
             "nothing could serve it, or its outcome is unknown or could not be printed",
+        ],
+    },
+    Meanings {
+        commands: &["barrier"],
+        codes: [
+            "everything is on every replica",
+            "something is missing",
+            "a mistake of the caller",
+            "nothing could answer, or the answer could not be printed",
         ],
     },
     Meanings {

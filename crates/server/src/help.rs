@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::exit::MEANINGS;
 
 /// Examples of each subcommand: what it does, and the line to type. Tests parse every one.
-pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 24] = [
+pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
     (
         "serve",
         &[
@@ -59,6 +59,13 @@ pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 24] = [
         ],
     ),
     ("delete", &[("A key, after what the session has seen", "precede delete x --session s")]),
+    (
+        "barrier",
+        &[
+            ("Is all that the session has seen on every replica?", "precede barrier --session s"),
+            ("Wait for it for ten seconds", "precede barrier --session s --wait-ms 10000"),
+        ],
+    ),
     (
         "health",
         &[

@@ -71,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Put(args) => runtime.block_on(commands::put(&args)),
         Command::Get(args) => runtime.block_on(commands::get(&args)),
         Command::Delete(args) => runtime.block_on(commands::delete(&args)),
+        Command::Barrier(args) => runtime.block_on(commands::barrier(&args)),
         Command::Health(args) => runtime.block_on(health::command(&args)),
         Command::Status(args) => runtime.block_on(status::command::command(&args)),
         Command::View(args) => runtime.block_on(view::command(&args)),

@@ -20,9 +20,10 @@ use serde_json::{Value, json};
 
 const KEY: &str = "/kv-store/keys/k";
 const VIEW: &str = "/kv-store/view-change";
+const BARRIER: &str = "/kv-store/barrier";
 
 /// Every route with each of its methods, the key's and the view's with a body that is good, unless it is sent to break something.
-const REQUESTS: [(&str, &str, &str); 14] = [
+const REQUESTS: [(&str, &str, &str); 15] = [
     ("PUT", KEY, r#"{"value": 1}"#),
     ("GET", KEY, ""),
     ("DELETE", KEY, ""),
@@ -31,6 +32,7 @@ const REQUESTS: [(&str, &str, &str); 14] = [
     ("GET", "/kv-store/shards/1", ""),
     ("GET", VIEW, ""),
     ("PUT", VIEW, r#"{"repl-factor": 1}"#),
+    ("POST", BARRIER, ""),
     ("GET", "/openapi.json", ""),
     ("GET", "/readyz", ""),
     ("GET", "/kv-store/status", ""),
@@ -170,11 +172,14 @@ fn other_nodes(interface: &mut Interface) {
     ask(interface, node, "GET", "/kv-store/shards/2", &[], b"");
 }
 
-/// Fewer replicas than `w` asks for.
+/// Fewer replicas than `w` asks for, and than a barrier waits for.
 fn few_replicas(interface: &mut Interface) {
     let mut cluster = Cluster::start(2, 2);
     cluster.kill(1);
     let node = cluster.address(0);
+    let context = cluster.request(0, "PUT", KEY, r#"{"value": 1}"#).context().to_owned();
+    let path = format!("{BARRIER}?wait=100");
+    assert_eq!(ask(interface, node, "POST", &path, &[("Causal-Context", &context)], b"").status, 202);
     for method in ["PUT", "PUT", "DELETE"] {
         let body = if method == "PUT" { r#"{"value": 1}"# } else { "" };
         let path = format!("{KEY}?w=all");
@@ -227,6 +232,7 @@ fn unready(interface: &mut Interface) {
     let node = cluster.address(spare);
     assert_eq!(ask(interface, node, "GET", "/readyz", &[], b"").status, 503);
     assert_eq!(ask(interface, node, "GET", "/kv-store/key-count", &[], b"").status, 503);
+    assert_eq!(ask(interface, node, "POST", BARRIER, &[], b"").status, 503);
 }
 
 /// A node that holds as much as it may.
@@ -251,7 +257,7 @@ fn guarded(interface: &mut Interface) {
         assert_eq!(status == 401, asks, "{method} {path}: {status}");
         let headers = [("Authorization", shown.as_str())];
         let status = ask(interface, cluster.address(0), method, path, &headers, body.as_bytes()).status;
-        assert_eq!(status == 403, method != "GET", "{method} {path}: {status}");
+        assert_eq!(status == 403, method != "GET" && path != BARRIER, "{method} {path}: {status}");
     }
 }
 

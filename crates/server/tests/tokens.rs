@@ -70,6 +70,7 @@ fn each_role_may_do_its_own_and_what_those_below_it_may() {
         ("GET", "/kv-store/shards", "", [200, 200, 200]),
         ("GET", VIEW_CHANGE, "", [200, 200, 200]),
         ("PUT", VIEW_CHANGE, &same, [403, 403, 200]),
+        ("POST", "/kv-store/barrier", "", [200, 200, 200]),
         ("GET", "/nowhere", "", [404, 404, 404]),
         ("POST", KEY, "", [403, 405, 405]),
         ("DELETE", KEY, "", [403, 200, 404]),

@@ -254,7 +254,12 @@ impl Cluster {
     fn hear_reply(&mut self, at: usize, reply: Reply) {
         match reply.outcome {
             Outcome::Found(_) | Outcome::Absent | Outcome::Written { .. } => self.hear(at, reply.context),
-            other @ (Outcome::Deleted { .. } | Outcome::Counted(_) | Outcome::Refused(_) | Outcome::Changed(_)) => {
+            other @ (Outcome::Deleted { .. }
+            | Outcome::Counted(_)
+            | Outcome::Refused(_)
+            | Outcome::Changed(_)
+            | Outcome::Stable
+            | Outcome::Unstable(_)) => {
                 panic!("a request in a healthy cluster comes to this: {other:?}")
             }
         }

@@ -93,12 +93,15 @@ struct How {
     /// Only the faults of these numbers, or `none`.
     #[arg(long)]
     faults: Option<Strokes>,
+    /// Leave out barriers
+    #[arg(long)]
+    plain: bool,
 }
 
 impl From<How> for Options {
     fn from(how: How) -> Self {
-        let How { mix, seconds, bug, until, members, sessions, faults } = how;
-        Self { mix, seconds, bug, less: Less { until, members, sessions, faults } }
+        let How { mix, seconds, bug, until, members, sessions, faults, plain } = how;
+        Self { mix, seconds, bug, less: Less { until, members, sessions, faults, plain } }
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Less {
     pub sessions: Option<usize>,
     /// Only these faults, by the number of their stroke.
     pub faults: Option<Strokes>,
+    /// Nobody asks for barriers.
+    pub plain: bool,
 }
 
 /// Numbers of strokes: faults that were drawn together, such as a crash and the return from it.
@@ -45,6 +47,13 @@ impl Options {
     #[must_use]
     pub fn of(mix: Mix, seconds: u64) -> Self {
         Self { mix: Some(mix), seconds, ..Self::default() }
+    }
+
+    /// The same without barriers.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.less.plain = true;
+        self
     }
 
     /// The mix of a seed.
@@ -71,7 +80,7 @@ impl fmt::Display for Options {
         if let Some(bug) = self.bug {
             write!(f, " --bug {bug}")?;
         }
-        let Less { until, members, sessions, faults } = &self.less;
+        let Less { until, members, sessions, faults, plain } = &self.less;
         if let Some(until) = until {
             write!(f, " --until {until}")?;
         }
@@ -83,6 +92,9 @@ impl fmt::Display for Options {
         }
         if let Some(faults) = faults {
             write!(f, " --faults {faults}")?;
+        }
+        if *plain {
+            write!(f, " --plain")?;
         }
         Ok(())
     }
@@ -120,8 +132,8 @@ mod tests {
         assert_eq!(strokes.to_string().parse(), Ok(strokes.clone()));
         assert_eq!("none".parse(), Ok(Strokes::default()));
         assert!("1,x".parse::<Strokes>().is_err());
-        let less = Less { until: Some(14), members: Some(3), faults: Some(strokes), ..Less::default() };
+        let less = Less { until: Some(14), members: Some(3), faults: Some(strokes), plain: true, ..Less::default() };
         let options = Options { less, ..Options::of(Mix::Crash, 60) };
-        assert_eq!(options.to_string(), " --mix crash --seconds 60 --until 14 --members 3 --faults 2,4");
+        assert_eq!(options.to_string(), " --mix crash --seconds 60 --until 14 --members 3 --faults 2,4 --plain");
     }
 }

@@ -75,6 +75,10 @@ pub enum Event {
         /// What the new view is drawn from.
         draw: u64,
     },
+    /// A client asks whether all that it has seen is on every replica.
+    Barrier,
+    /// Every kept context is tried at a node: by now all of them are.
+    BarriersAtRest,
     /// Every kept context is tried at every node.
     Probe {
         /// Whether contexts must come back without entries.

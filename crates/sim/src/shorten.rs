@@ -49,6 +49,10 @@ pub fn shorten(seed: u64, options: &Options) -> Option<Short> {
 impl Shortening {
     /// Tries everything once; tells whether something gave.
     fn round(&mut self) -> bool {
+        if !self.best.less.plain {
+            let plain = self.best.clone().plain();
+            self.attempt(plain);
+        }
         let ended = self.end_earlier();
         let fewer = self.shrink(self.summary.members, |options, count| options.less.members = Some(count))
             | self.shrink(self.summary.sessions, |options, count| options.less.sessions = Some(count));

@@ -25,6 +25,8 @@ pub enum Rule {
     EmptyWindow,
     /// A limit or a deadline was exceeded.
     Bounded,
+    /// A barrier was passed by what is not on every replica.
+    Stable,
     /// Dots, values or lives that cannot be.
     Sound,
     /// The judge of client histories found something.

@@ -72,6 +72,16 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::LifeUnnamed => &[Mix::ViewFaults],
         Planted::LegacyPrunedByNew => &[Mix::Views],
         Planted::SiblingOutdoes => &[Mix::ViewSplits],
+        Planted::BarrierIgnoresEntries => &[Mix::OneWayHeld],
+    }
+}
+
+/// How a bug is looked for. Barriers are asked for only by whoever looks for a bug of theirs: other runs are as they were.
+fn options(bug: Planted, mix: Mix) -> Options {
+    let options = Options::of(mix, seconds(mix));
+    match bug {
+        Planted::BarrierIgnoresEntries => options,
+        _ => options.plain(),
     }
 }
 
@@ -79,20 +89,20 @@ fn catch(bug: Planted) -> Option<Caught> {
     let mixes = mixes(bug);
     (0..SEEDS_MAX).find_map(|seed| {
         let mix = mixes[usize::try_from(seed).unwrap() % mixes.len()];
-        let (summary, _) = run(seed, &Options { bug: Some(bug), ..Options::of(mix, seconds(mix)) }, Trace::Off);
+        let (summary, _) = run(seed, &Options { bug: Some(bug), ..options(bug, mix) }, Trace::Off);
         let violation = summary.violations.into_iter().next()?;
         Some(Caught { seed, mix, violation })
     })
 }
 
-fn assert_clean(seed: u64, mix: Mix) {
-    let (summary, _) = run(seed, &Options::of(mix, seconds(mix)), Trace::Off);
+fn assert_clean(seed: u64, mix: Mix, options: &Options) {
+    let (summary, _) = run(seed, options, Trace::Off);
     assert!(summary.violations.is_empty(), "seed {seed} ({mix}) without a bug: {:#?}", summary.violations);
 }
 
 #[test]
 fn a_failing_run_is_shortened_and_still_breaks_the_same_rule() {
-    let options = Options { bug: Some(Planted::AppliedFirst), ..Options::of(Mix::Partitions, 40) };
+    let options = Options { bug: Some(Planted::AppliedFirst), ..Options::of(Mix::Partitions, 40).plain() };
     let (seed, long) = (0..SEEDS_MAX)
         .map(|seed| (seed, run(seed, &options, Trace::Off).0))
         .find(|(_, summary)| !summary.violations.is_empty())
@@ -122,7 +132,7 @@ fn every_planted_bug_is_caught_and_without_it_the_same_seed_is_clean() {
                         continue;
                     };
                     println!("| `{bug}` | {:?} | `{mix}` {seed} | {}", violation.rule, violation.what);
-                    assert_clean(seed, mix);
+                    assert_clean(seed, mix, &options(bug, mix));
                 }
             });
         }

@@ -22,8 +22,8 @@ use precede_sim::properties::causal::Shown;
 use precede_sim::properties::live::Must;
 use precede_sim::properties::rule_a::Scope;
 use precede_sim::properties::{
-    Holding, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, once, one_home, present,
-    rule_a, session, stable,
+    Holding, barrier, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, once, one_home,
+    present, rule_a, session, stable,
 };
 
 /// The keys of the one shard.
@@ -106,6 +106,30 @@ fn an_effect_without_its_cause_is_caught_across_keys() {
     causal::read(&story.oracle, &mut reader, 0, Shown::Write(effect)).unwrap();
     causal::read(&story.oracle, &mut reader.clone(), 1, Shown::Nothing).unwrap_err();
     causal::read(&story.oracle, &mut reader, 1, Shown::Write(cause)).unwrap();
+}
+
+#[test]
+fn a_barrier_that_passes_what_a_replica_lacks_is_caught() {
+    let mut story = Story::new();
+    let (cause, effect) = story.cause_and_effect();
+    let mut past = story.nothing();
+    story.oracle.extend(&mut past, effect);
+    let (whole, part) = (story.holding(&[cause, effect], 0), story.holding(&[effect], 0));
+    let named = Context { entries: story.applied(11), ..Context::default() };
+    let judge = |context: &Context, holdings: &[&Holding]| {
+        barrier::check(&story.oracle, &past, context, |_| holdings.iter().map(|holding| ('A', *holding)).collect())
+    };
+    judge(&named, &[&whole, &whole]).unwrap();
+    judge(&named, &[&whole, &part]).unwrap_err();
+    judge(&Context::default(), &[&part]).unwrap();
+}
+
+#[test]
+fn a_barrier_at_rest_that_is_not_reached_is_caught() {
+    let missing = Outcome::Unstable(Box::default());
+    live::answer(Must::Not, &missing).unwrap();
+    live::answer(Must::AtRest, &missing).unwrap_err();
+    live::answer(Must::AtRest, &Outcome::Stable).unwrap();
 }
 
 #[test]
@@ -258,6 +282,7 @@ fn what_is_held_by_whom_it_does_not_belong_to_is_caught() {
     let table = |shard: usize, key: usize| TableReport {
         view: view.clone(),
         shard: view.shards()[shard].id,
+        recovered: true,
         applied: VersionVector::default(),
         held: Vec::new(),
         horizon: Timestamp::ZERO,

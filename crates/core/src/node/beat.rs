@@ -39,6 +39,7 @@ impl Node {
         self.offered.clear();
         let pending = &self.pending;
         self.fetches.retain(|_, key| pending.contains(*key));
+        self.barriers.retain(|key, _| pending.contains(*key));
         if self.life.is_some() {
             self.gossip(now, effects);
         }

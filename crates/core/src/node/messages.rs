@@ -89,6 +89,12 @@ impl Node {
             Message::Release { change } => self.on_release(from, change),
             Message::Fetch { id, view, key } => self.on_fetch(now, from, id, view, &key, effects),
             Message::Fetched(answer) => self.on_fetched(now, from, *answer, effects),
+            Message::Confirm { round, entries } => self.on_confirm(from, round, &entries, effects),
+            Message::Confirmed { round, has } => {
+                if let Some(life) = life {
+                    self.on_confirmed(now, from, life, (round, has), effects);
+                }
+            }
         }
     }
 
@@ -399,6 +405,8 @@ fn crosses_views(body: &Message) -> bool {
         | Message::SyncPull(_)
         | Message::SyncChunk(_)
         | Message::Fetch { .. }
-        | Message::Fetched(_) => false,
+        | Message::Fetched(_)
+        | Message::Confirm { .. }
+        | Message::Confirmed { .. } => false,
     }
 }

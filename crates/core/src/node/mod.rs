@@ -2,6 +2,7 @@
 //!
 //! [`Node::step`] is one exhaustive match over the inputs, followed by one pass over what may have become due.
 
+mod barrier;
 mod beat;
 mod coordinate;
 mod handoff;
@@ -44,6 +45,7 @@ use crate::replication::stability::Stability;
 use crate::replication::stream::Outgoing;
 use crate::replication::sync::Pass;
 use crate::request::acks::Acks;
+use crate::request::barriers::Barrier;
 use crate::request::pending::PendingRequests;
 use crate::request::write_ids::{SeenForwards, WriteIds};
 use crate::table::Table;
@@ -130,6 +132,8 @@ pub struct Node {
     forwards: BTreeMap<u64, u64>,
     next_forward: u64,
     acks: Acks,
+    /// Barriers under way, by their pending request.
+    barriers: BTreeMap<u64, Barrier>,
     write_ids: WriteIds,
     seen_forwards: SeenForwards,
     beat_at: Instant,
@@ -182,6 +186,7 @@ impl Node {
             forwards: BTreeMap::new(),
             next_forward: random(&mut rng) >> 1,
             acks: Acks::default(),
+            barriers: BTreeMap::new(),
             write_ids: WriteIds::default(),
             seen_forwards: SeenForwards::default(),
             beat_at: now.monotonic,

@@ -260,6 +260,8 @@ pub struct TableReport {
     pub view: View,
     /// The shard that it holds of it.
     pub shard: ShardId,
+    /// Whether it holds all that the shard's recovered replicas held.
+    pub recovered: bool,
     /// Its vector.
     pub applied: VersionVector,
     /// What it claims of former views.
@@ -275,6 +277,7 @@ impl TableReport {
         Self {
             view: replica.shared.view.clone(),
             shard: replica.shared.shard,
+            recovered: replica.recovered,
             applied: replica.applied.clone(),
             held: replica.held.iter().map(|(id, held)| (*id, held.vector.clone())).collect(),
             horizon: replica.horizon,

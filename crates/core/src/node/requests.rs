@@ -33,7 +33,11 @@ impl Node {
             Action::ChangeView(asked) => {
                 self.on_change_view(now, Source::Client(id), asked, request.context, deadline, effects);
             }
-            Action::Get { .. } | Action::Put { .. } | Action::Delete { .. } | Action::Count { .. } => {
+            Action::Get { .. }
+            | Action::Put { .. }
+            | Action::Delete { .. }
+            | Action::Count { .. }
+            | Action::Barrier => {
                 let pending = self.pending(now, Source::Client(id), request, deadline);
                 self.take(now, pending, effects);
             }
@@ -52,6 +56,7 @@ impl Node {
     /// After a change of view all requests that are not answered find their way anew.
     pub(super) fn retake(&mut self, now: Now, effects: &mut Effects) {
         self.fetches.clear();
+        self.barriers.clear();
         for key in self.pending.keys() {
             let Some(mut pending) = self.pending.remove(key) else { continue };
             (pending.local_until, pending.fetching) = (None, None);
@@ -147,7 +152,7 @@ impl Node {
         } else if self.answer_from_table(now, &mut pending, effects) {
             return;
         } else if self.owns(&pending.request.action) && self.has_life() {
-            let (patience, forward_after) = self.patience(&pending);
+            let (patience, forward_after) = self.patience(now, &pending);
             pending.local_until = Some((now.monotonic + patience).min(pending.deadline));
             pending.forward_at = forward_after.map(|after| now.monotonic + after);
         }
@@ -170,6 +175,13 @@ impl Node {
         request.wait.unwrap_or(self.config.cluster.context_wait).min(WAIT_MAX)
     }
 
+    /// The same of any request. Replicas must be asked before a barrier can be answered.
+    fn wait_of(&self, request: &Request) -> Duration {
+        let wait = self.context_wait(request);
+        let least = self.config.cluster.delete_wait;
+        if matches!(request.action, Action::Barrier) { wait.max(least) } else { wait }
+    }
+
     /// A request that has just come.
     fn pending(&self, now: Now, source: Source, request: Request, deadline: Instant) -> Pending {
         Pending {
@@ -179,7 +191,7 @@ impl Node {
             write_id: None,
             repeat_of: Timestamp::ZERO,
             deadline,
-            wait_until: now.monotonic + self.context_wait(&request),
+            wait_until: now.monotonic + self.wait_of(&request),
             local_until: None,
             forward_at: Some(Instant::default()),
             tried: Vec::new(),
@@ -196,12 +208,14 @@ impl Node {
     }
 
     /// How long a request waits here for its context, and when it is tried elsewhere.
-    fn patience(&self, pending: &Pending) -> (Duration, Option<Duration>) {
+    fn patience(&self, now: Now, pending: &Pending) -> (Duration, Option<Duration>) {
         let cluster = &self.config.cluster;
         match pending.request.action {
             Action::Put { .. } if self.views.is_settled() => (cluster.replication_wait, None),
             // The key may be on its way from an old owner, who is asked for it.
             Action::Put { .. } | Action::Delete { .. } => (cluster.delete_wait, None),
+            // Every member asks the same.
+            Action::Barrier => (pending.wait_until.since(now.monotonic), None),
             Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => {
                 let wait = self.context_wait(&pending.request);
                 let from_peer = matches!(pending.source, Source::Router { node, .. } if self.peers.contains_key(&node));
@@ -231,7 +245,8 @@ impl Node {
                 self.views.current().shard_of_hash(key_hash(key)).id == shard
             }
             Action::Count { shard: asked } => *asked == shard,
-            Action::ChangeView(_) => true,
+            // Every member can ask every other one.
+            Action::ChangeView(_) | Action::Barrier => true,
         }
     }
 
@@ -256,6 +271,9 @@ impl Node {
         if !self.has_life() || !self.owns(&pending.request.action) {
             return false;
         }
+        if matches!(pending.request.action, Action::Barrier) {
+            return self.pass_barrier(pending, effects);
+        }
         if !self.has_key(pending) {
             return false;
         }
@@ -278,7 +296,11 @@ impl Node {
                 self.write(now, pending, true, effects);
                 true
             }
-            Action::Get { .. } | Action::Put { .. } | Action::Delete { .. } | Action::ChangeView(_) => false,
+            Action::Get { .. }
+            | Action::Put { .. }
+            | Action::Delete { .. }
+            | Action::ChangeView(_)
+            | Action::Barrier => false,
         }
     }
 
@@ -327,7 +349,7 @@ impl Node {
         let (key, value): (&Bytes, Option<&Value>) = match &pending.request.action {
             Action::Put { key, value } => (key, Some(value)),
             Action::Delete { key } => (key, None),
-            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => return,
+            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) | Action::Barrier => return,
         };
         let Some(replica) = &self.replica else { return };
         let Some(origin) = replica.origin else { return };
@@ -411,9 +433,11 @@ impl Node {
         let concern_met = pending.request.concern.is_none_or(|concern| concern.count(replicas) <= holders);
         let outcome = match pending.request.action {
             Action::Delete { .. } => Outcome::Deleted { concern_met },
-            Action::Put { .. } | Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => {
-                Outcome::Written { replaced: false, concern_met }
-            }
+            Action::Put { .. }
+            | Action::Get { .. }
+            | Action::Count { .. }
+            | Action::ChangeView(_)
+            | Action::Barrier => Outcome::Written { replaced: false, concern_met },
         };
         let acks = u32::try_from(holders).expect("replicas are few");
         let reply = Reply { acks, repeat_unconfirmed, ..self.reply(outcome, context, Some(version)) };
@@ -457,7 +481,13 @@ impl Node {
         reply.acks = u32::try_from(acks).expect("replicas are few");
         match &mut reply.outcome {
             Outcome::Written { concern_met, .. } | Outcome::Deleted { concern_met } => *concern_met = met,
-            Outcome::Found(_) | Outcome::Absent | Outcome::Counted(_) | Outcome::Refused(_) | Outcome::Changed(_) => {}
+            Outcome::Found(_)
+            | Outcome::Absent
+            | Outcome::Counted(_)
+            | Outcome::Refused(_)
+            | Outcome::Changed(_)
+            | Outcome::Stable
+            | Outcome::Unstable(_) => {}
         }
         self.answer(write.source, reply, effects);
     }
@@ -472,7 +502,7 @@ impl Node {
     }
 
     /// Answers as a replica: the context is pruned here (design 5.3).
-    fn answer(&mut self, source: Source, mut reply: Reply, effects: &mut Effects) {
+    pub(super) fn answer(&mut self, source: Source, mut reply: Reply, effects: &mut Effects) {
         reply.context.view = reply.context.view.max(Some(self.views.current().id));
         reply.context.prune(self.stability.stable());
         if planted::is(Planted::UnsettledOriginDropped)

@@ -53,6 +53,9 @@ impl Node {
         }
         // What came before this node had a life could not be held against its clock then.
         let judged = pending.local_until.is_some() || self.judge(now, &pending.request).is_none();
+        if matches!(pending.request.action, Action::Barrier) && pending.local_until.is_some() {
+            return self.advance_barrier(now, key, pending, effects);
+        }
         // A write that is being tried elsewhere is not made here too.
         let elsewhere = pending.request.action.is_write() && !pending.attempts.is_empty();
         if judged && !elsewhere && self.answer_from_table(now, &mut pending, effects) {
@@ -104,7 +107,7 @@ impl Node {
     /// Why a read is refused whose context could not be satisfied in time: every member has been asked and has told which views it
     /// knows, and nobody knows the one that the context names (design 5.4); or it is only that nobody could be asked who has it. What
     /// members say otherwise is no answer: one that was heard just before a cut may know the view by now.
-    fn unsatisfied(&self, pending: &Pending) -> Refusal {
+    pub(super) fn unsatisfied(&self, pending: &Pending) -> Refusal {
         let current = self.views.current();
         let all_told_since = |(_, asked): &(Instant, Timestamp)| {
             let has_told = |node: NodeId| self.told.get(&node).is_some_and(|clock| clock >= asked);
@@ -272,20 +275,22 @@ impl Node {
     /// that says it has what the context needs.
     fn choose(&mut self, now: Now, pending: &Pending) -> Option<NodeId> {
         let owner = self.owns(&pending.request.action);
-        let shard = match &pending.request.action {
+        let current = self.views.current();
+        let able = match &pending.request.action {
             Action::ChangeView(_) => return None,
-            Action::Count { shard } => self.views.current().shard(*shard)?,
+            Action::Barrier => current.shards(),
+            Action::Count { shard } => std::slice::from_ref(current.shard(*shard)?),
             Action::Get { key } | Action::Put { key, .. } | Action::Delete { key } => {
-                self.views.current().shard_of_hash(key_hash(key))
+                std::slice::from_ref(current.shard_of_hash(key_hash(key)))
             }
         };
         let source = match pending.source {
             Source::Router { node, .. } => Some(node),
             Source::Client(_) | Source::Count(_) => None,
         };
-        let candidates: Vec<NodeId> = shard
-            .replicas
+        let candidates: Vec<NodeId> = able
             .iter()
+            .flat_map(|shard| &shard.replicas)
             .map(crate::id::Address::node_id)
             .filter(|node| *node != self.me && Some(*node) != source && !pending.tried.contains(node))
             // What is sent without a connection may or may not arrive, and what is not meant for one life may arrive at two: a read can
@@ -330,7 +335,9 @@ impl Node {
             | Outcome::Written { .. }
             | Outcome::Deleted { .. }
             | Outcome::Counted(_)
-            | Outcome::Changed(_) => {
+            | Outcome::Changed(_)
+            | Outcome::Stable
+            | Outcome::Unstable(_) => {
                 self.finish_forwarded(&pending, id, reply, effects);
                 return;
             }
@@ -426,7 +433,10 @@ impl Node {
             (Some(_) | None, _) => {
                 let shard = match &pending.request.action {
                     Action::Count { shard } => *shard,
-                    Action::ChangeView(_) => ShardId(0),
+                    // Nobody could be reached, whichever shard is named.
+                    Action::ChangeView(_) | Action::Barrier => {
+                        self.views.current().shards().first().map_or(ShardId(0), |shard| shard.id)
+                    }
                     Action::Get { key } | Action::Put { key, .. } | Action::Delete { key } => {
                         self.views.current().shard_of_hash(key_hash(key)).id
                     }

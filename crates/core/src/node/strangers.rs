@@ -54,7 +54,9 @@ impl Node {
                 | Message::Superseded { .. }
                 | Message::Prepared(_)
                 | Message::Fetch { .. }
-                | Message::Fetched(_) => false,
+                | Message::Fetched(_)
+                | Message::Confirm { .. }
+                | Message::Confirmed { .. } => false,
             };
         }
         // Bootstrap views are never taken from others; two that differ are two clusters.

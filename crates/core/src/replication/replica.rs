@@ -201,7 +201,9 @@ impl Replica {
         }
     }
 
-    pub(super) fn has_closed(&self, origin: &Origin) -> bool {
+    /// Whether the life behind an origin of this view is closed, as far as this replica may rely on it.
+    #[must_use]
+    pub fn has_closed(&self, origin: &Origin) -> bool {
         self.recovered && origin.view == self.shared.view.id && is_closed(self.lives.closed(), origin)
     }
 

@@ -67,7 +67,7 @@ fn is_within_limits(message: &Message) -> bool {
         Message::Forward(forward) => match &forward.request.action {
             Action::Get { key: asked } | Action::Delete { key: asked } => key(asked),
             Action::Put { key: asked, value: given } => key(asked) && value(given),
-            Action::Count { .. } | Action::ChangeView(_) => true,
+            Action::Count { .. } | Action::ChangeView(_) | Action::Barrier => true,
         },
         Message::ForwardReply { reply, .. } => match &reply.outcome {
             Outcome::Found(found) => value(found),
@@ -76,6 +76,8 @@ fn is_within_limits(message: &Message) -> bool {
             | Outcome::Deleted { .. }
             | Outcome::Counted(_)
             | Outcome::Changed(_)
+            | Outcome::Stable
+            | Outcome::Unstable(_)
             | Outcome::Refused(_) => true,
         },
         Message::Gossip { former, settled, adopted, covered, .. } => {
@@ -108,6 +110,8 @@ fn is_within_limits(message: &Message) -> bool {
         | Message::Superseded { .. }
         | Message::ViewAsk
         | Message::Prepare(_)
+        | Message::Confirm { .. }
+        | Message::Confirmed { .. }
         | Message::Release { .. } => true,
     }
 }

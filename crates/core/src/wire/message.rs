@@ -116,6 +116,20 @@ pub enum Message {
     },
     /// The answer.
     Fetched(Box<Fetched>),
+    /// Asks a replica whether it has these writes of its shard, on behalf of a barrier.
+    Confirm {
+        /// Names the question.
+        round: u64,
+        /// Up to where, by origin.
+        entries: VersionVector,
+    },
+    /// The answer.
+    Confirmed {
+        /// As asked.
+        round: u64,
+        /// Whether it has all of them.
+        has: bool,
+    },
 }
 
 /// Views, as they spread: the current one, the former ones that are not settled, and those that are.

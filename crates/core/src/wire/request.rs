@@ -52,6 +52,8 @@ pub enum Action {
     },
     /// Change the view, with the node asked as coordinator (design 11). Never forwarded.
     ChangeView(ViewChange),
+    /// Wait until all that the context names is on every replica of its shard.
+    Barrier,
 }
 
 /// The view that is asked for.
@@ -101,13 +103,32 @@ pub struct Move {
     pub bytes: u64,
 }
 
+/// What a barrier still waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Missing {
+    /// Replicas that have not confirmed that they have all that the context names of their shard.
+    pub replicas: Vec<(ShardId, Address)>,
+    /// Shards of the current view that have not got everything of the views before it.
+    pub outstanding: Vec<ShardId>,
+    /// Whether the context names a view, or an origin of one, that the node has not heard of.
+    pub unknown: bool,
+}
+
+impl Missing {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.replicas.is_empty() && self.outstanding.is_empty() && !self.unknown
+    }
+}
+
 impl Action {
     /// The key, if the action names one.
     #[must_use]
     pub fn key(&self) -> Option<&Bytes> {
         match self {
             Self::Get { key } | Self::Put { key, .. } | Self::Delete { key } => Some(key),
-            Self::Count { .. } | Self::ChangeView(_) => None,
+            Self::Count { .. } | Self::ChangeView(_) | Self::Barrier => None,
         }
     }
 
@@ -116,7 +137,7 @@ impl Action {
     pub fn is_write(&self) -> bool {
         match self {
             Self::Put { .. } | Self::Delete { .. } => true,
-            Self::Get { .. } | Self::Count { .. } | Self::ChangeView(_) => false,
+            Self::Get { .. } | Self::Count { .. } | Self::ChangeView(_) | Self::Barrier => false,
         }
     }
 }
@@ -191,6 +212,10 @@ pub enum Outcome {
     Refused(Refusal),
     /// View change: it is done, or under way (200, 202).
     Changed(Box<ViewChanged>),
+    /// Barrier: all that the context names is on every replica of its shard (200).
+    Stable,
+    /// Barrier: its time is up, and this is missing (202).
+    Unstable(Box<Missing>),
 }
 
 /// Why a request was refused.

@@ -14,7 +14,7 @@ use precede_core::wire::message::{
     Prepared, Statement, Status, StreamWrite, SyncChunk, SyncPull, ViewNews, WriteId,
 };
 use precede_core::wire::request::{
-    Action, Move, Outcome, Refusal, Reply, Request, ViewChange, ViewChanged, WriteConcern,
+    Action, Missing, Move, Outcome, Refusal, Reply, Request, ViewChange, ViewChanged, WriteConcern,
 };
 use precede_core::wire::sync_entry::{SyncEntry, SyncPayload};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -53,6 +53,7 @@ fn action() -> impl Strategy<Value = Action> {
         bytes().prop_map(|key| Action::Delete { key }),
         shard_id().prop_map(|shard| Action::Count { shard }),
         view_change().prop_map(Action::ChangeView),
+        Just(Action::Barrier),
     ]
 }
 
@@ -74,6 +75,15 @@ fn view_change() -> impl Strategy<Value = ViewChange> {
             expected_epoch,
         },
     )
+}
+
+fn missing() -> impl Strategy<Value = Missing> {
+    let replicas = vec((shard_id(), address()), 0..3);
+    (replicas, vec(shard_id(), 0..3), any::<bool>()).prop_map(|(replicas, outstanding, unknown)| Missing {
+        replicas,
+        outstanding,
+        unknown,
+    })
 }
 
 fn view_changed() -> impl Strategy<Value = ViewChanged> {
@@ -224,6 +234,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         any_number().prop_map(Outcome::Counted),
         refusal().prop_map(Outcome::Refused),
         view_changed().prop_map(|changed| Outcome::Changed(Box::new(changed))),
+        Just(Outcome::Stable),
+        missing().prop_map(|missing| Outcome::Unstable(Box::new(missing))),
     ]
 }
 
@@ -379,6 +391,8 @@ fn message() -> impl Strategy<Value = Message> {
         prepared().prop_map(Message::Prepared),
         any_number().prop_map(|change| Message::Release { change }),
         (any_number(), any_view_id(), bytes()).prop_map(|(id, view, key)| Message::Fetch { id, view, key }),
+        (any_number(), any_vector()).prop_map(|(round, entries)| Message::Confirm { round, entries }),
+        (any_number(), any::<bool>()).prop_map(|(round, has)| Message::Confirmed { round, has }),
         fetched().prop_map(|fetched| Message::Fetched(Box::new(fetched))),
     ]
 }

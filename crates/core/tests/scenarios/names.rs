@@ -100,6 +100,7 @@ impl Names {
             Action::Put { key, value } => format!("put {}={}", text(key), text(&value.bytes)),
             Action::Delete { key } => format!("delete {}", text(key)),
             Action::Count { shard } => format!("count shard {}", shard.0),
+            Action::Barrier => "barrier".to_owned(),
             Action::ChangeView(asked) => {
                 let nodes: Vec<_> =
                     asked.members.iter().map(|member| self.node(member.node_id()).to_string()).collect();
@@ -134,6 +135,8 @@ impl Names {
             }
             Outcome::Deleted { concern_met } => format!("deleted{at} on {}{}", reply.acks, met(*concern_met)),
             Outcome::Counted(count) => format!("counted {count}"),
+            Outcome::Stable => "all is stable".to_owned(),
+            Outcome::Unstable(missing) => format!("not stable: {missing:?}"),
             Outcome::Refused(refusal) => format!("refused: {}", self.refusal(refusal)),
             Outcome::Changed(changed) => {
                 let settled = if changed.settled { "settled" } else { "not settled yet" };
@@ -223,6 +226,8 @@ impl Names {
                 format!("prepared: granted {}, recovered {}", yes(answer.granted), yes(answer.recovered))
             }
             Message::Release { .. } => "release".to_owned(),
+            Message::Confirm { entries, .. } => format!("confirm {}", self.entries(entries).join(" ")),
+            Message::Confirmed { has, .. } => format!("confirmed: {has}"),
             Message::Fetch { view, key, .. } => format!("fetch {} of view {}", text(key), view.epoch),
             Message::Fetched(answer) => {
                 let entry = answer.entry.as_ref().and_then(|entry| Some((entry, entry.payload.as_ref()?)));

@@ -5,12 +5,12 @@ use std::str::FromStr;
 
 use http::Method;
 
-use crate::http::VIEW_CHANGE;
+use crate::http::{BARRIER, VIEW_CHANGE};
 
 /// What the holder of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Role {
-    /// Look: keys, counts, the view.
+    /// Look: keys, counts, the view, and whether what was seen is on every replica.
     Read,
     /// And write and delete keys.
     Write,
@@ -28,6 +28,8 @@ impl Role {
     pub(crate) fn for_request(method: &Method, path: &str) -> Self {
         match *method {
             Method::GET | Method::HEAD => Self::Read,
+            // It waits and changes nothing; POST because it may carry a context in its body.
+            Method::POST if path == BARRIER => Self::Read,
             _ if is_administration(method, path) => Self::Admin,
             _ => Self::Write,
         }
@@ -84,6 +86,9 @@ mod tests {
         assert_eq!(needed(Method::GET, VIEW_CHANGE), Role::Read);
         assert_eq!(needed(Method::PUT, "/kv-store/keys/k"), Role::Write);
         assert_eq!(needed(Method::DELETE, "/kv-store/keys/k"), Role::Write);
+        assert_eq!(needed(Method::POST, BARRIER), Role::Read);
+        assert_eq!(needed(Method::PUT, BARRIER), Role::Write);
+        assert_eq!(needed(Method::POST, "/kv-store/barrier/"), Role::Write);
         assert_eq!(needed(Method::POST, "/not/known"), Role::Write);
         assert_eq!(needed(Method::PUT, VIEW_CHANGE), Role::Admin);
     }

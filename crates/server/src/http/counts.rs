@@ -141,7 +141,7 @@ mod tests {
         });
         let (totals, threads) = (counts.totals(), 2 * SLOTS as u64);
         assert_eq!(
-            (totals.requests[0][1][1], totals.requests[0][0][2], totals.requests[10][3][2]),
+            (totals.requests[0][1][1], totals.requests[0][0][2], totals.requests[Kind::Unknown as usize][3][2]),
             (threads, threads, threads)
         );
         assert_eq!((totals.latencies[1][1], totals.latencies[0][BUCKETS_MICROS.len()]), (threads, threads));

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use precede_core::causality::context::Context;
 use precede_core::placement::hash::key_hash;
 use precede_core::table::value::{Value, ValueRef};
-use precede_core::wire::request::{Action, Outcome, Reply, Request};
+use precede_core::wire::request::{Action, Outcome, Refusal, Reply, Request};
 use serde_json::{Value as Json, json};
 
 use crate::driver::Answer;
@@ -217,22 +217,25 @@ fn respond(app: &App, memo: &Memo, head: &Parts, reply: &Reply, context: Context
             let object = Object::new(256).constant("message", "Deleted successfully").boolean("doesExist", true);
             (accepted(StatusCode::OK, *concern_met), object)
         }
-        Outcome::Counted(_) | Outcome::Changed(_) => {
+        Outcome::Counted(_) | Outcome::Changed(_) | Outcome::Stable | Outcome::Unstable(_) => {
             let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "that is no answer for a key");
             return failure.respond(&head.method, &app.token(&context));
         }
-        Outcome::Refused(refusal) => {
-            let failure = errors::from_refusal(refusal);
-            let token = app.token(&context);
-            let mut response = match served.by == app.driver.me {
-                true => failure.respond(&head.method, &token),
-                false => failure.respond_from(&head.method, &token, &reply::address(app, served.by)),
-            };
-            reply::add_served(app, &mut response, &Served { version: None, acks: None, ..served });
-            return response;
-        }
+        Outcome::Refused(refusal) => return refused(app, head, refusal, &context, &served),
     };
     finish(app, memo, status, object, context, &served)
+}
+
+/// The response to what was refused, here or by another node.
+pub(crate) fn refused(app: &App, head: &Parts, refusal: &Refusal, context: &Context, served: &Served) -> Response {
+    let failure = errors::from_refusal(refusal);
+    let token = app.token(context);
+    let mut response = match served.by == app.driver.me {
+        true => failure.respond(&head.method, &token),
+        false => failure.respond_from(&head.method, &token, &reply::address(app, served.by)),
+    };
+    reply::add_served(app, &mut response, &Served { version: None, acks: None, ..*served });
+    response
 }
 
 /// A write that stands, on fewer replicas than asked for, is only accepted.
@@ -271,7 +274,15 @@ fn found(
     finish(app, memo, StatusCode::OK, raw::write(object, &value), context, served)
 }
 
-fn finish(app: &App, memo: &Memo, status: StatusCode, object: Object, context: Context, served: &Served) -> Response {
+/// A response with a context, which says who served it.
+pub(crate) fn finish(
+    app: &App,
+    memo: &Memo,
+    status: StatusCode,
+    object: Object,
+    context: Context,
+    served: &Served,
+) -> Response {
     let token = memo.encode(context, app.issuer());
     app.counts.on_context(token.len());
     let mut object = object.context(&token);

@@ -4,6 +4,7 @@
 
 pub(crate) mod accept;
 mod activity;
+mod barrier;
 pub(crate) mod body;
 pub(crate) mod connection;
 mod context;
@@ -34,7 +35,7 @@ pub(crate) mod workers;
 pub(crate) use crate::http::context::Merger;
 pub(crate) use crate::http::json::Object;
 pub(crate) use crate::http::memo::Memo;
-pub(crate) use crate::http::routes::VIEW_CHANGE;
+pub(crate) use crate::http::routes::{BARRIER, VIEW_CHANGE};
 pub(crate) use crate::http::seal::Issuer;
 
 use std::sync::atomic::AtomicBool;

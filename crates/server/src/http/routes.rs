@@ -3,10 +3,13 @@
 
 use crate::http::health::Probe;
 use crate::http::openapi::operation::Operation;
-use crate::http::{dashboard, health, keys, metrics, openapi, shards, status, view_change};
+use crate::http::{barrier, dashboard, health, keys, metrics, openapi, shards, status, view_change};
 
 /// The path that tells of the view and changes it.
 pub(crate) const VIEW_CHANGE: &str = "/kv-store/view-change";
+
+/// The path that waits until all is on every replica.
+pub(crate) const BARRIER: &str = "/kv-store/barrier";
 
 /// Where a path leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub(crate) enum To {
     Shard,
     /// The view.
     ViewChange,
+    /// Whether all is on every replica.
+    Barrier,
     /// Whether the node is well.
     Probe(Probe),
     /// The description of all this.
@@ -46,6 +51,8 @@ pub(crate) enum Kind {
     Shards,
     /// The view.
     ViewChange,
+    /// Barriers.
+    Barrier,
     /// The state of the cluster.
     Status,
     /// Metrics.
@@ -63,11 +70,12 @@ pub(crate) enum Kind {
 }
 
 /// The names of the kinds, in their order.
-pub(crate) const KINDS: [&str; 11] = [
+pub(crate) const KINDS: [&str; 12] = [
     "keys",
     "key-count",
     "shards",
     "view-change",
+    "barrier",
     "status",
     "metrics",
     "health",
@@ -95,6 +103,7 @@ impl To {
             Self::KeyCount => Kind::KeyCount,
             Self::Shards | Self::Shard => Kind::Shards,
             Self::ViewChange => Kind::ViewChange,
+            Self::Barrier => Kind::Barrier,
             Self::Status => Kind::Status,
             Self::Metrics => Kind::Metrics,
             Self::Probe(_) => Kind::Health,
@@ -132,7 +141,7 @@ pub(crate) struct Route {
 }
 
 /// All routes. Keys are the hot path: they are first.
-pub(crate) static ROUTES: [Route; 12] = [
+pub(crate) static ROUTES: [Route; 13] = [
     Route {
         to: To::Key,
         path: "/kv-store/keys/{key}",
@@ -152,6 +161,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         operations: shards::shard_operations,
     },
     fixed(To::ViewChange, VIEW_CHANGE, &["GET", "PUT"], view_change::operations),
+    fixed(To::Barrier, BARRIER, &["POST"], barrier::operations),
     fixed(To::Probe(Probe::Alive), "/healthz", &["GET"], health::alive_operations),
     fixed(To::Probe(Probe::Ready), "/readyz", &["GET"], health::ready_operations),
     fixed(To::OpenApi, "/openapi.json", &["GET"], openapi::operations),

@@ -15,7 +15,7 @@ use crate::http::memo::Memo;
 use crate::http::prepare::{header_token, whole_token};
 use crate::http::reply::{self, Response};
 use crate::http::routes::{self, Found, Kind, To};
-use crate::http::{dashboard, health, keys, metrics, openapi, shards, status, view_change};
+use crate::http::{barrier, dashboard, health, keys, metrics, openapi, shards, status, view_change};
 use crate::peer;
 
 /// What a request line has besides method and target: two spaces, the version, and its end.
@@ -144,6 +144,7 @@ async fn route(app: &App, memo: &Memo, head: &Parts, found: Found<'_>, body: Inc
         To::Shards => shards::answer(app, head, shards::Route::Shards, body).await,
         To::Shard => shards::answer(app, head, shards::Route::Shard(part), body).await,
         To::ViewChange => view_change::answer(app, head, body).await,
+        To::Barrier => barrier::answer(app, memo, head, body).await,
         To::OpenApi => openapi::answer(&whole_token(app, head, body).await),
         To::Status => Box::pin(status::answer(app, head, &header_token(app, head))).await,
         To::Metrics => metrics::answer(app, &header_token(app, head)),

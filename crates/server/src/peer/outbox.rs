@@ -180,7 +180,7 @@ fn weight(message: &Message) -> usize {
             let action = match &forward.request.action {
                 Action::Put { key, value } => key.len() + value.bytes.len(),
                 Action::Get { key } | Action::Delete { key } => key.len(),
-                Action::Count { .. } | Action::ChangeView(_) => 0,
+                Action::Count { .. } | Action::ChangeView(_) | Action::Barrier => 0,
             };
             action + context(&forward.request.context)
         }
@@ -202,6 +202,8 @@ fn weight(message: &Message) -> usize {
         Message::Fetched(answer) => {
             answer.entry.as_ref().map_or(0, |entry| entry.entry.content_bytes()) + 64 * answer.vector.len()
         }
+        Message::Confirm { entries, .. } => 64 * entries.len(),
+        Message::Confirmed { .. } => 0,
         Message::ViewAsk | Message::Prepare(_) | Message::Release { .. } => 0,
         Message::Hello { .. } | Message::Welcome { .. } | Message::Superseded { .. } => 0,
     };

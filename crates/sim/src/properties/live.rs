@@ -20,7 +20,13 @@ pub enum Must {
 /// # Errors
 /// Says why the request should have succeeded.
 pub fn answer(must: Must, outcome: &Outcome) -> Result<(), String> {
-    let Outcome::Refused(refusal) = outcome else { return Ok(()) };
+    let refusal = match outcome {
+        Outcome::Refused(refusal) => refusal,
+        Outcome::Unstable(missing) if must == Must::AtRest => {
+            return Err(format!("at rest, and not stable: {missing:?}"));
+        }
+        _ => return Ok(()),
+    };
     let excused = match must {
         Must::Not => true,
         Must::Healthy | Must::AtRest => false,

@@ -1,6 +1,7 @@
 //! What must hold, one property per file. Each is a function from the record and what a replica or reply says to an
 //! objection, so that it can be tested with a record that is wrong on purpose.
 
+pub mod barrier;
 pub mod bounded;
 pub mod causal;
 pub mod convergent;

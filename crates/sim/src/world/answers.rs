@@ -149,6 +149,10 @@ impl World {
             }
             return Learnt::Unknown;
         }
+        if pending.purpose == Purpose::Barrier {
+            self.judge_barrier(id, pending, reply);
+            return Learnt::Unknown;
+        }
         let Some(key) = pending.key else {
             if !matches!(reply.outcome, Outcome::Counted(_) | Outcome::Refused(_)) {
                 self.object(Rule::Sound, format!("#{id} is a count, answered with {:?}", reply.outcome));
@@ -247,7 +251,11 @@ impl World {
         };
         let value = match &pending.request.action {
             Action::Put { value, .. } => Some(&*value.bytes),
-            Action::Delete { .. } | Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => None,
+            Action::Delete { .. }
+            | Action::Get { .. }
+            | Action::Count { .. }
+            | Action::ChangeView(_)
+            | Action::Barrier => None,
         };
         // Absence is taken for the first tombstone that can have made it; beside another view that may be one that went there.
         if !self.siblings && !self.stale_start {
@@ -322,7 +330,7 @@ impl World {
                 }
                 self.go_on(session);
             }
-            Purpose::Change => {}
+            Purpose::Change | Purpose::Barrier => {}
             Purpose::Probe { .. } => {
                 if let Some(operation) = pending.operation {
                     self.recorder.end(operation, self.now, learnt);

@@ -232,7 +232,7 @@ impl World {
         let action = match &pending.request.action {
             Action::Put { value, .. } => Asked::Put { value: String::from_utf8_lossy(&value.bytes).into_owned() },
             Action::Delete { .. } => Asked::Delete,
-            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) => Asked::Get,
+            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) | Action::Barrier => Asked::Get,
         };
         let mut operation = operation(session, self.oracle.name(key), action, self.now);
         operation.carries_context = pending.carries;

@@ -137,8 +137,10 @@ impl World {
             crate::world::Purpose::Session(session) if self.sessions[session].waiting == Some(id) => {
                 self.forgo(pending, Learnt::Unknown);
             }
-            crate::world::Purpose::Session(_) | crate::world::Purpose::Probe { .. } | crate::world::Purpose::Change => {
-            }
+            crate::world::Purpose::Session(_)
+            | crate::world::Purpose::Probe { .. }
+            | crate::world::Purpose::Change
+            | crate::world::Purpose::Barrier => {}
         }
     }
 

@@ -139,6 +139,8 @@ impl World {
             | Message::Prepared(_)
             | Message::Release { .. }
             | Message::Fetch { .. }
+            | Message::Confirm { .. }
+            | Message::Confirmed { .. }
             | Message::Hello { .. }
             | Message::Welcome { .. }
             | Message::Ack(_)
@@ -154,7 +156,7 @@ impl World {
         let (key, value) = match &forward.request.action {
             Action::Put { key, value } => (key, Some(value.bytes.clone())),
             Action::Delete { key } | Action::Get { key } => (key, None),
-            Action::Count { .. } | Action::ChangeView(_) => return,
+            Action::Count { .. } | Action::ChangeView(_) | Action::Barrier => return,
         };
         let Some(key) = self.oracle.key_number(key) else { return };
         if let (Some(value), Some(last)) = (&value, forward.not_after)

@@ -2,6 +2,7 @@
 
 mod ambush;
 mod answers;
+mod barriers;
 mod checks;
 mod clients;
 mod faults;
@@ -60,6 +61,9 @@ const VIOLATIONS_MAX: usize = 10;
 /// Tells the dice of the faults from those of the rest.
 const FAULT_DICE: u64 = 0x6661_756c_7473;
 
+/// And those of barriers.
+const BARRIER_DICE: u64 = 0x0062_6172_7269_6572;
+
 /// And those of what is asked at rest.
 const REST_DICE: u64 = 0x7265_7374;
 
@@ -78,6 +82,8 @@ enum Purpose {
     },
     /// A view change.
     Change,
+    /// Somebody who wants to know whether all is stable.
+    Barrier,
 }
 
 /// A request that has no answer yet.
@@ -143,6 +149,8 @@ pub struct World {
     end: u64,
     queue: Queue<Event>,
     dice: Dice,
+    /// The dice of barriers; none where they are left out.
+    barriers: Option<Dice>,
     network: Network,
     machines: Vec<Machine>,
     index: BTreeMap<NodeId, usize>,
@@ -230,6 +238,7 @@ impl World {
             end,
             queue: Queue::default(),
             dice,
+            barriers: (!less.plain).then(|| Dice::new(seed ^ BARRIER_DICE)),
             network,
             machines,
             index,
@@ -266,6 +275,7 @@ impl World {
             violations: Vec::new(),
         };
         world.schedule_all(&mut Dice::new(seed ^ REST_DICE));
+        world.schedule_barriers();
         world
     }
 
@@ -328,6 +338,8 @@ impl World {
             Event::Sample => self.sample(),
             Event::Heal => self.heal(),
             Event::ChangeAtRest { by, draw } => self.ask_change_at_rest(by, draw),
+            Event::Barrier => self.ask_barrier(),
+            Event::BarriersAtRest => self.ask_barriers_at_rest(),
             Event::Probe { last } => self.probe(last),
         }
     }

@@ -156,14 +156,16 @@ impl World {
             Purpose::Session(session) => format!("s{session}"),
             Purpose::Probe { last } => format!("probe{}", u8::from(last)),
             Purpose::Change => "operator".to_owned(),
+            Purpose::Barrier => "somebody".to_owned(),
         };
-        let key = pending.key.map_or("count".to_owned(), |key| self.oracle.name(key));
+        let key = pending.key.map_or(String::new(), |key| self.oracle.name(key));
         let what = match &pending.request.action {
             Action::Get { .. } => "get".to_owned(),
             Action::Put { .. } => format!("put v{}", pending.issue.unwrap_or_default()),
             Action::Delete { .. } => format!("delete v{}", pending.issue.unwrap_or_default()),
             Action::Count { shard } => format!("count {}", shard.0),
             Action::ChangeView(asked) => format!("change view {asked:?}"),
+            Action::Barrier => "barrier".to_owned(),
         };
         let (context, at) = (&pending.request.context, letter(pending.node));
         let (entries, stable) = (&context.entries, context.stable);

@@ -57,6 +57,8 @@ pub(crate) struct Operation {
     id: &'static str,
     summary: &'static str,
     about: &'static str,
+    /// Whether the least role includes it.
+    is_read: bool,
     parameters: Vec<Value>,
     body: Option<Value>,
     answers: BTreeMap<u16, Answer>,
@@ -65,8 +67,16 @@ pub(crate) struct Operation {
 impl Operation {
     /// An operation; every one takes a context in the header.
     pub(crate) fn new(method: &'static str, id: &'static str, summary: &'static str) -> Self {
-        let operation =
-            Self { method, id, summary, about: "", parameters: Vec::new(), body: None, answers: BTreeMap::new() };
+        let operation = Self {
+            method,
+            id,
+            summary,
+            about: "",
+            is_read: method == "GET",
+            parameters: Vec::new(),
+            body: None,
+            answers: BTreeMap::new(),
+        };
         let about = "The context's token as a response gave it; several are separated by commas, and merged";
         operation.parameter("header", "Causal-Context", false, described(text(), about))
     }
@@ -74,6 +84,11 @@ impl Operation {
     /// More about it.
     pub(crate) fn about(self, about: &'static str) -> Self {
         Self { about, ..self }
+    }
+
+    /// It changes nothing, though its method may: the least role includes it.
+    pub(crate) fn only_reads(self) -> Self {
+        Self { is_read: true, ..self }
     }
 
     /// A part of the path.
@@ -123,6 +138,15 @@ impl Operation {
     /// A body of JSON.
     pub(crate) fn takes(self, form: &Value) -> Self {
         Self { body: Some(json!({ "required": true, "content": { JSON: { "schema": form } } })), ..self }
+    }
+
+    /// A body of JSON, or none.
+    pub(crate) fn may_take(self, form: &Value) -> Self {
+        let mut taken = self.takes(form);
+        if let Some(body) = &mut taken.body {
+            body["required"] = json!(false);
+        }
+        taken
     }
 
     /// Bodies of any other type are taken too, and none, which is a value of no bytes.
@@ -204,6 +228,14 @@ impl Operation {
         self
     }
 
+    /// The answers so far may tell who gave them and what was lost; those that are no refusals always tell the former.
+    pub(crate) fn served(mut self) -> Self {
+        for (status, answer) in &mut self.answers {
+            answer.headers.extend([(NODE.name, (NODE, *status < 300)), (LOST.name, (LOST, false))]);
+        }
+        self
+    }
+
     /// The refusals of whatever reads a body and a context, where it has not said its own.
     pub(crate) fn reads_a_body(self) -> Self {
         let common = [
@@ -220,9 +252,9 @@ impl Operation {
 
     /// The refusals of a node that asks for tokens.
     pub(crate) fn guarded(self) -> Self {
-        let reads = self.method == "GET";
+        let is_read = self.is_read;
         let guarded = self.fails(401, "The node asks for tokens, and none that it knows was shown");
-        if reads { guarded } else { guarded.fails(403, "The token's role does not include this") }
+        if is_read { guarded } else { guarded.fails(403, "The token's role does not include this") }
     }
 
     /// The refusals of every route.
