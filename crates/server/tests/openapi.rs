@@ -156,14 +156,17 @@ fn busy(interface: &mut Interface) {
     }
 }
 
+/// The path of a key that the second node holds, and the first does not.
+fn key_elsewhere(cluster: &Cluster) -> String {
+    let mut keys = (0..).map(|at| format!("/kv-store/keys/{at}"));
+    keys.find(|key| cluster.request(0, "GET", key, "").header("precede-node") == cluster.address(1)).unwrap()
+}
+
 /// The address of whoever served.
 fn other_nodes(interface: &mut Interface) {
     let cluster = Cluster::start(2, 1);
     let node = cluster.address(0);
-    let key = (0..)
-        .map(|at| format!("/kv-store/keys/{at}"))
-        .find(|key| cluster.request(0, "GET", key, "").header("precede-node") == cluster.address(1));
-    let key = key.unwrap();
+    let key = key_elsewhere(&cluster);
     for (method, status) in [("GET", 404), ("PUT", 201), ("PUT", 200), ("GET", 200), ("DELETE", 200), ("DELETE", 404)] {
         let body = if method == "PUT" { r#"{"value": [1]}"# } else { "" };
         let response = ask(interface, node, method, &key, &[], body.as_bytes());
@@ -191,10 +194,7 @@ fn few_replicas(interface: &mut Interface) {
 fn silent_replica(interface: &mut Interface) {
     let cluster = Cluster::start(2, 1);
     let node = cluster.address(0);
-    let key = (0..)
-        .map(|at| format!("/kv-store/keys/{at}"))
-        .find(|key| cluster.request(0, "GET", key, "").header("precede-node") == cluster.address(1));
-    let key = key.unwrap();
+    let key = key_elsewhere(&cluster);
     for (method, body) in [("PUT", r#"{"value": 1}"#), ("DELETE", "")] {
         wait_for("the replica falls silent before it answers, and after the write was sent to it", || {
             cluster.pause(1);
