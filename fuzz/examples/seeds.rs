@@ -21,6 +21,7 @@ use precede_core::placement::view::View;
 use precede_core::table::value::Value;
 use precede_core::time::{Instant, Now, WallTime};
 use precede_core::wire::codec;
+use precede_core::wire::mark::{Mark, Trace};
 use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::request::{Action, Outcome, Request, ViewChange, WriteConcern};
 use precede_fuzz::sealed;
@@ -107,9 +108,16 @@ impl Trio {
             wait: Some(Duration::from_millis(50)),
             concern: Some(WriteConcern::Majority),
             deadline: Duration::from_secs(1),
+            mark: self.asked.is_multiple_of(2).then(|| Box::new(mark())),
         };
         self.step(at, Input::Request { id: RequestId(self.asked), request });
     }
+}
+
+/// What a client calls its request, in a trace of its own.
+fn mark() -> Mark {
+    let trace = Trace { id: [7; 16], span: [9; 8], flags: Trace::SAMPLED, state: "a=b".to_owned() };
+    Mark { request_id: "r-1".to_owned(), trace: Some(trace) }
 }
 
 /// Tells messages apart that ought to have a seed each.

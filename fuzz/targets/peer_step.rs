@@ -78,7 +78,8 @@ impl Pair {
     fn ask(&mut self, action: Action) {
         self.asked += 1;
         let deadline = Duration::from_millis(200);
-        let request = Request { action, context: Context::default(), wait: None, concern: None, deadline };
+        let context = Context::default();
+        let request = Request { action, context, wait: None, concern: None, deadline, mark: None };
         self.step(Input::Request { id: RequestId(self.asked), request });
     }
 

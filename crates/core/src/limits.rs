@@ -60,6 +60,12 @@ pub const KEY_BYTES_MAX: usize = 60_000;
 /// Bytes of a raw value's content type.
 pub const CONTENT_TYPE_BYTES_MAX: usize = 255;
 
+/// Bytes of the name that a client gives a request (`X-Request-Id`).
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Bytes of a trace's state: as many as every system must pass on (W3C Trace Context, 3.3.1.5).
+pub const TRACE_STATE_BYTES_MAX: usize = 512;
+
 /// Bytes of the window, default of `--max-window-bytes` (design 6.3).
 pub const WINDOW_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
 

@@ -25,6 +25,8 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::clock::Clock;
 use crate::events::{self, EventCounts};
 use crate::peer::outbox::Outboxes;
+use crate::trace::Traces;
+use crate::trace::serving::Serving;
 
 /// A deadline that has passed already is looked at again after this, so that no mistake can make the timer spin.
 const TICK_MIN: Duration = Duration::from_millis(1);
@@ -55,6 +57,8 @@ pub(crate) struct Driver {
     reach: watch::Sender<Vec<Address>>,
     /// The cluster's settings.
     pub(crate) cluster: ClusterConfig,
+    /// Which requests are followed.
+    pub(crate) traces: Traces,
 }
 
 /// It has cache lines of its own: what lies beside it is read by all threads.
@@ -64,6 +68,8 @@ struct State {
     effects: Effects,
     asked: HashMap<RequestId, oneshot::Sender<Box<Reply>>>,
     last_id: u64,
+    /// Requests of other nodes that are followed.
+    serving: Serving,
     /// What the timer sleeps until.
     armed: Instant,
 }
@@ -96,7 +102,7 @@ pub(crate) enum Answer {
 
 impl Driver {
     /// A node that has just started.
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config, traces: Traces) -> Self {
         let clock = Clock::start();
         let (address, cluster) = (config.address.clone(), config.cluster.clone());
         let members = config.bootstrap.members().map(|(_, address, _)| address.clone()).collect();
@@ -116,11 +122,13 @@ impl Driver {
             fingerprint: AtomicU64::new(cluster.fingerprint()),
             reach: watch::channel(members).0,
             cluster,
+            traces,
             state: Mutex::new(State {
                 node,
                 effects: Effects::new(),
                 asked: HashMap::new(),
                 last_id: 0,
+                serving: Serving::default(),
                 armed: Instant(u64::MAX),
             }),
         }
@@ -155,7 +163,9 @@ impl Driver {
     /// Messages have arrived.
     pub(crate) fn receive(&self, envelopes: impl Iterator<Item = Envelope>) {
         let mut state = self.state.lock();
-        for envelope in envelopes {
+        for mut envelope in envelopes {
+            let State { node, serving, .. } = &mut *state;
+            serving.on_message(&mut envelope, node.view());
             self.step(&mut state, Input::Message(Box::new(envelope)), None);
         }
     }
@@ -303,7 +313,12 @@ impl Driver {
         state.node.step(now, input, &mut effects);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Send { to, envelope } => self.outboxes.send(to, envelope),
+                Effect::Send { to, envelope } => {
+                    if !state.serving.is_empty() {
+                        state.serving.on_send(&self.traces, to, &envelope.body, state.node.view());
+                    }
+                    self.outboxes.send(to, envelope);
+                }
                 Effect::Reply { id, reply } if Some(id) == mine => answer = Some(reply),
                 Effect::Reply { id, reply } => {
                     // Nobody listens any more if the client has gone.

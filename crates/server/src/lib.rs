@@ -10,6 +10,7 @@
 //! | `driver`, `clock`, `events` | the core's time, inputs and effects |
 //! | `http` | clients: the accept loop, its limits, and every route |
 //! | `peer` | other nodes: links out and in, on the same port |
+//! | `trace` | requests that can be followed: their names, traces, and the export of spans |
 //! | `credentials` | what commands show to nodes |
 //! | `dev`, `commands`, `view` | a cluster on this machine for trying; single operations; the view and its changes |
 //! | `status` | what this node says of itself, and what it gathers of the cluster |
@@ -43,6 +44,7 @@ mod serve;
 mod settings;
 mod status;
 mod tls;
+mod trace;
 mod view;
 
 use std::process::ExitCode;

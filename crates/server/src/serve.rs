@@ -23,6 +23,7 @@ use crate::http::workers::Workers;
 use crate::security::Security;
 use crate::settings::said::Said;
 use crate::settings::{HttpLimits, Settings, SettingsError};
+use crate::trace::{TraceSettings, Traces};
 use crate::{logging, peer};
 
 /// For everything that is to be done before the end.
@@ -42,7 +43,7 @@ pub(crate) enum End {
 /// Runs `precede serve`.
 pub(crate) async fn command(said: Said, exit_with_stdin: bool) -> ExitCode {
     logging::start();
-    let (listener, config, http, security) = match bind(said).await {
+    let (listener, config, http, security, tracing) = match bind(said).await {
         Ok(bound) => bound,
         Err(error) => {
             return fail(if error.is::<SettingsError>() { Exit::Usage } else { Exit::No }, format_args!("{error:#}"));
@@ -52,7 +53,7 @@ pub(crate) async fn command(said: Said, exit_with_stdin: bool) -> ExitCode {
         Ok(shutdown) => shutdown,
         Err(error) => return fail(Exit::No, format_args!("signals cannot be heard: {error}")),
     };
-    match run(listener, config, http, security, shutdown).await {
+    match run(listener, config, http, security, tracing, shutdown).await {
         Ok(End::Asked) => Exit::Done.into(),
         Ok(End::Superseded) => Exit::Unavailable.into(),
         Err(error) => fail(Exit::No, format_args!("the threads for connections cannot start: {error}")),
@@ -60,7 +61,7 @@ pub(crate) async fn command(said: Said, exit_with_stdin: bool) -> ExitCode {
 }
 
 /// Resolves what was said and binds the port, which completes the address.
-async fn bind(mut said: Said) -> anyhow::Result<(TcpListener, Config, HttpLimits, Security)> {
+async fn bind(mut said: Said) -> anyhow::Result<(TcpListener, Config, HttpLimits, Security, Option<TraceSettings>)> {
     let settings = Settings::load(&mut said)?;
     let seed = SysRng.try_next_u64()?;
     raise_open_files();
@@ -68,7 +69,7 @@ async fn bind(mut said: Said) -> anyhow::Result<(TcpListener, Config, HttpLimits
         anyhow::anyhow!("cannot listen on {}: {error}; choose another --port or --bind", settings.bind)
     })?;
     let config = settings.config(listener.local_addr()?.port(), seed)?;
-    Ok((listener, config, settings.http, settings.security))
+    Ok((listener, config, settings.http, settings.security, settings.tracing))
 }
 
 /// Runs a node on a listener until `shutdown` completes, then lets it end in order.
@@ -80,11 +81,14 @@ pub(crate) async fn run(
     config: Config,
     http: HttpLimits,
     security: Security,
+    tracing: Option<TraceSettings>,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<End> {
     let workers = Arc::new(Workers::start()?);
     let (address, shards) = (config.address.clone(), config.bootstrap.shards().len());
-    let driver = Arc::new(Driver::new(config));
+    let (traces, export) = Traces::new(tracing, address.as_str());
+    let exporting = export.map(|export| tokio::spawn(export.run()));
+    let driver = Arc::new(Driver::new(config, traces));
     security.keep_fresh();
     let warning = listener.local_addr().ok().and_then(|listens_on| security.warning(listens_on.ip()));
     if let Some(open) = warning {
@@ -122,6 +126,12 @@ pub(crate) async fn run(
         tracing::warn!(connections = workers.connections(), drained = driver.is_drained(), "ended before all was done");
     }
     accepting.abort();
+    driver.traces.close();
+    if let Some(exporting) = exporting
+        && timeout_at(deadline, exporting).await.is_err()
+    {
+        tracing::warn!("ended before the collector had taken all spans");
+    }
     for (epoch, entries) in driver.not_handed_over() {
         tracing::error!(
             epoch,

@@ -225,7 +225,8 @@ impl Cluster {
         } else {
             Action::Put { key, value: Value::json(vec![b'1'; VALUE_BYTES]) }
         };
-        let request = Request { action, context, wait: None, concern: None, deadline: Duration::from_secs(3) };
+        let deadline = Duration::from_secs(3);
+        let request = Request { action, context, wait: None, concern: None, deadline, mark: None };
         self.step(at, Input::Request { id: RequestId(self.asked), request });
     }
 

@@ -48,7 +48,8 @@ impl Node {
     pub(super) fn ask_count(&mut self, now: Now, shard: ShardId, deadline: Instant, effects: &mut Effects) {
         let left = deadline.since(now.monotonic);
         let action = Action::Count { shard };
-        let request = Request { action, context: Context::default(), wait: None, concern: None, deadline: left };
+        let context = Context::default();
+        let request = Request { action, context, wait: None, concern: None, deadline: left, mark: None };
         let pending = self.pending(now, Source::Count(shard), request, deadline);
         self.take(now, pending, effects);
     }

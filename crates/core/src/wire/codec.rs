@@ -64,11 +64,14 @@ fn is_within_limits(message: &Message) -> bool {
             frame.writes.iter().all(|write| key(&write.key) && write.value.as_ref().is_none_or(value))
         }
         Message::Fetch { key: asked, .. } => key(asked),
-        Message::Forward(forward) => match &forward.request.action {
-            Action::Get { key: asked } | Action::Delete { key: asked } => key(asked),
-            Action::Put { key: asked, value: given } => key(asked) && value(given),
-            Action::Count { .. } | Action::ChangeView(_) | Action::Barrier => true,
-        },
+        Message::Forward(forward) => {
+            let is_fit = match &forward.request.action {
+                Action::Get { key: asked } | Action::Delete { key: asked } => key(asked),
+                Action::Put { key: asked, value: given } => key(asked) && value(given),
+                Action::Count { .. } | Action::ChangeView(_) | Action::Barrier => true,
+            };
+            is_fit && forward.request.mark.as_ref().is_none_or(|mark| mark.is_within_limits())
+        }
         Message::ForwardReply { reply, .. } => match &reply.outcome {
             Outcome::Found(found) => value(found),
             Outcome::Absent

@@ -9,6 +9,7 @@ use crate::causality::context::Context;
 use crate::causality::version::Version;
 use crate::id::{Address, NodeId, ShardId};
 use crate::table::value::Value;
+use crate::wire::mark::Mark;
 
 /// A client's request, parsed and within the limits of size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Request {
     pub concern: Option<WriteConcern>,
     /// Time left until the client must have an answer.
     pub deadline: Duration,
+    /// What it is known by outside, if it is known by anything.
+    pub mark: Option<Box<Mark>>,
 }
 
 /// What a request asks for.

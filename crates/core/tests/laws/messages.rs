@@ -9,6 +9,7 @@ use precede_core::table::entry::Entry;
 use precede_core::table::origins::OriginRef;
 use precede_core::table::value::Value;
 use precede_core::time::WallTime;
+use precede_core::wire::mark::{Mark, Trace};
 use precede_core::wire::message::{
     Ack, ClosedLives, Envelope, Fetched, FormerReport, Forward, Frame, HandedOver, HeldReport, Message, Past, Prepare,
     Prepared, Statement, Status, StreamWrite, SyncChunk, SyncPull, ViewNews, WriteId,
@@ -201,8 +202,22 @@ fn fetched() -> impl Strategy<Value = Fetched> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    (action(), any_context(), of(duration()), of(concern()), duration())
-        .prop_map(|(action, context, wait, concern, deadline)| Request { action, context, wait, concern, deadline })
+    (action(), any_context(), of(duration()), of(concern()), duration(), of(mark())).prop_map(
+        |(action, context, wait, concern, deadline, mark)| Request {
+            action,
+            context,
+            wait,
+            concern,
+            deadline,
+            mark: mark.map(Box::new),
+        },
+    )
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    let trace = (any::<[u8; 16]>(), any::<[u8; 8]>(), any::<u8>(), "[ -~]{0,20}")
+        .prop_map(|(id, span, flags, state)| Trace { id, span, flags, state });
+    ("[!-~]{1,20}", of(trace)).prop_map(|(request_id, trace)| Mark { request_id, trace })
 }
 
 fn refusal() -> impl Strategy<Value = Refusal> {

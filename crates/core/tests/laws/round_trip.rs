@@ -7,9 +7,10 @@ use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::token;
 use precede_core::id::{NodeId, ViewId};
-use precede_core::limits::{CONTENT_TYPE_BYTES_MAX, KEY_BYTES_MAX};
+use precede_core::limits::{CONTENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, REQUEST_ID_BYTES_MAX, TRACE_STATE_BYTES_MAX};
 use precede_core::table::value::Value;
 use precede_core::wire::codec::{self, CodecError};
+use precede_core::wire::mark::{Mark, Trace};
 use precede_core::wire::message::{Envelope, Forward, Message, SyncPull};
 use precede_core::wire::request::{Action, Request};
 use proptest::collection::{btree_map, vec};
@@ -18,32 +19,55 @@ use proptest::prelude::*;
 use crate::messages::{envelope, pull};
 use crate::values::{any_context, any_number, any_origin, any_timestamp};
 
+/// A forwarded PUT, encoded.
+fn forward(key: usize, content_type: usize, mark: Option<Mark>) -> Bytes {
+    let key = Bytes::from(vec![b'k'; key]);
+    let value = Value { content_type: Some("t".repeat(content_type)), bytes: Bytes::new() };
+    let (action, deadline, mark) = (Action::Put { key, value }, Duration::from_secs(1), mark.map(Box::new));
+    let request = Request { action, context: Context::default(), wait: None, concern: None, deadline, mark };
+    let forward = Forward {
+        id: 1,
+        hops: 1,
+        life: None,
+        not_after: None,
+        write_id: None,
+        repeat_of: Timestamp::ZERO,
+        attempt: deadline,
+        request,
+    };
+    let view = ViewId { epoch: 0, activation: Timestamp::ZERO, coordinator: NodeId(1) };
+    let body = Message::Forward(forward);
+    codec::encode(&Envelope { cluster: 1, view, from: NodeId(1), life: None, clock: Timestamp::ZERO, body })
+}
+
 /// The table stores the lengths of keys and types in few bits: what is longer must not come that far.
 #[test]
 fn a_key_or_type_beyond_its_limit_is_refused() {
-    let forward = |key: usize, content_type: usize| {
-        let key = Bytes::from(vec![b'k'; key]);
-        let value = Value { content_type: Some("t".repeat(content_type)), bytes: Bytes::new() };
-        let context = Context::default();
-        let deadline = Duration::from_secs(1);
-        let request = Request { action: Action::Put { key, value }, context, wait: None, concern: None, deadline };
-        let forward = Forward {
-            id: 1,
-            hops: 1,
-            life: None,
-            not_after: None,
-            write_id: None,
-            repeat_of: Timestamp::ZERO,
-            attempt: deadline,
-            request,
-        };
-        let view = ViewId { epoch: 0, activation: Timestamp::ZERO, coordinator: NodeId(1) };
-        let body = Message::Forward(forward);
-        codec::encode(&Envelope { cluster: 1, view, from: NodeId(1), life: None, clock: Timestamp::ZERO, body })
-    };
+    let forward = |key, content_type| forward(key, content_type, None);
     assert!(codec::decode(&forward(KEY_BYTES_MAX, CONTENT_TYPE_BYTES_MAX)).is_ok());
     assert_eq!(codec::decode(&forward(KEY_BYTES_MAX + 1, 1)), Err(CodecError::Malformed));
     assert_eq!(codec::decode(&forward(1, CONTENT_TYPE_BYTES_MAX + 1)), Err(CodecError::Malformed));
+}
+
+/// What goes into logs is not longer than it may be, and cannot fake a line of them.
+#[test]
+fn a_mark_that_no_node_would_make_is_refused() {
+    let request_id = "r".repeat(REQUEST_ID_BYTES_MAX);
+    let mark = |request_id: &str, state: &str| {
+        let (id, span, flags) = ([7; 16], [9; 8], Trace::SAMPLED);
+        let trace = Some(Trace { id, span, flags, state: state.to_owned() });
+        codec::decode(&forward(1, 1, Some(Mark { request_id: request_id.to_owned(), trace }))).is_ok()
+    };
+    assert!(mark(&request_id, "") && mark("r", &"s".repeat(TRACE_STATE_BYTES_MAX)));
+    for wrong in ["", "a b", "a\n", "ä", &format!("{request_id}r")] {
+        assert!(!mark(wrong, ""), "{wrong:?}");
+    }
+    for wrong in ["a\n", "ä", &"s".repeat(TRACE_STATE_BYTES_MAX + 1)] {
+        assert!(!mark("r", wrong), "{wrong:?}");
+    }
+    let named = |mark| forward(1, 1, mark).len();
+    let shortest = Mark { request_id: "r".to_owned(), trace: None };
+    assert_eq!(named(Some(shortest)) - named(None), 3, "a request that is known by nothing pays for one byte");
 }
 
 proptest! {

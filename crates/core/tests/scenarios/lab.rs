@@ -222,7 +222,7 @@ impl Lab {
     pub(crate) fn submit(&mut self, at: usize, action: Action, context: &Context, deadline: Duration) -> u64 {
         self.next += 1;
         let id = self.next;
-        let request = Request { action, context: context.clone(), wait: None, concern: None, deadline };
+        let request = Request { action, context: context.clone(), wait: None, concern: None, deadline, mark: None };
         self.step(at, Input::Request { id: RequestId(id), request });
         id
     }

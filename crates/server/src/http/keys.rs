@@ -23,6 +23,7 @@ use crate::http::params::{self, Params};
 use crate::http::prepare::{Prepared, prepare};
 use crate::http::raw;
 use crate::http::reply::{self, Response, Served};
+use crate::trace::Followed;
 
 /// The answer of the core is waited for so much longer than the core may take.
 const GRACE: Duration = Duration::from_secs(1);
@@ -131,7 +132,7 @@ pub(crate) async fn answer(app: &App, memo: &Memo, head: &Parts, encoded: &str, 
         Action::Delete { key: key.into_owned().into() }
     };
     let is_write = action.is_write();
-    match ask(app, action, prepared.context.clone(), params).await {
+    match ask(app, head, action, prepared.context.clone(), params).await {
         Some(mut reply) => {
             let context = std::mem::take(&mut reply.context);
             respond(app, memo, head, &reply, context, wants_raw)
@@ -179,11 +180,18 @@ fn value(app: &App, head: &Parts, prepared: &Prepared<'_>, raw: bool) -> Result<
 }
 
 /// Asks the node. `None` if it does not answer although it should.
-pub(crate) async fn ask(app: &App, action: Action, context: Context, params: Params) -> Option<Box<Reply>> {
+pub(crate) async fn ask(
+    app: &App,
+    head: &Parts,
+    action: Action,
+    context: Context,
+    params: Params,
+) -> Option<Box<Reply>> {
     let cluster = &app.driver.cluster;
     let wait = params.wait.unwrap_or(cluster.context_wait);
     let deadline = cluster.request_deadline + wait.saturating_sub(cluster.context_wait);
-    let request = Request { action, context, wait: params.wait, concern: params.concern, deadline };
+    let mark = Followed::mark_of(&head.extensions);
+    let request = Request { action, context, wait: params.wait, concern: params.concern, deadline, mark };
     match app.driver.ask(request) {
         Answer::Now(reply) => Some(reply),
         Answer::Later(reply) => tokio::time::timeout(deadline + GRACE, reply).await.ok()?.ok(),

@@ -189,6 +189,11 @@ fn nodes(text: &mut Exposition, app: &App, status: &NodeStatus) {
     let meaning = "Writes that left the window because it was full.";
     let evicted = app.driver.events().evicted_writes.load(Ordering::Relaxed);
     text.single("precede_window_evicted_writes_total", Counter, meaning, evicted);
+    let spans = &app.driver.traces.counts;
+    let meaning = "Spans that the collector of OTLP_ENDPOINT has taken.";
+    text.single("precede_spans_exported_total", Counter, meaning, spans.exported.load(Ordering::Relaxed));
+    let meaning = "Spans that there was no room for, or that the collector did not take.";
+    text.single("precede_spans_dropped_total", Counter, meaning, spans.dropped.load(Ordering::Relaxed));
     text.family("precede_events_total", Counter, "What has happened, by `event`: the log tells more of each.");
     for (event, count) in app.driver.events().all() {
         text.sample("precede_events_total", &[("event", &event)], count);

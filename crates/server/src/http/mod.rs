@@ -23,7 +23,7 @@ pub(crate) mod params;
 mod prepare;
 mod raw;
 pub(crate) mod reply;
-mod routes;
+pub(crate) mod routes;
 mod seal;
 mod service;
 mod shards;

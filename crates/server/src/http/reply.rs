@@ -18,7 +18,8 @@ pub(crate) const CAUSAL_CONTEXT: HeaderName = HeaderName::from_static("causal-co
 pub(crate) const REASON: HeaderName = HeaderName::from_static("precede-reason");
 const ACKS: HeaderName = HeaderName::from_static("precede-acks");
 const VERSION: HeaderName = HeaderName::from_static("precede-version");
-const NODE: HeaderName = HeaderName::from_static("precede-node");
+/// The header that says who served a request.
+pub(crate) const NODE: HeaderName = HeaderName::from_static("precede-node");
 const LOST: HeaderName = HeaderName::from_static("precede-lost");
 const REPEAT: HeaderName = HeaderName::from_static("precede-repeat");
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::access::role::is_administration;
@@ -17,6 +17,8 @@ use crate::http::reply::{self, Response};
 use crate::http::routes::{self, Found, Kind, To};
 use crate::http::{barrier, dashboard, health, keys, metrics, openapi, shards, status, view_change};
 use crate::peer;
+use crate::trace::answered;
+use crate::trace::context::is_mark;
 
 /// What a request line has besides method and target: two spaces, the version, and its end.
 const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
@@ -65,11 +67,17 @@ pub(crate) async fn answer(caller: &Caller, request: Request<Incoming>) -> Respo
         app.counts.on_answer(Kind::Peer, &method, response.status(), busy.finish());
         return response;
     }
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let fields = Fields::of(&head.headers);
+    let is_sampled = app.driver.traces.samples();
+    let is_followed = fields.mark || is_sampled;
+    if is_followed {
+        head.extensions.insert(app.driver.traces.follow(&head.headers, is_sampled));
+    }
     let found = routes::find(head.uri.path());
     let to = found.map(|(route, _)| route.to);
     let is_open = to.is_some_and(To::is_open);
-    let entry = too_long(app, &head, found).map_or_else(|| admit(caller, is_open), Err);
+    let entry = too_long(app, &head, fields.bytes, found).map_or_else(|| admit(caller, is_open), Err);
     let mut response = match entry {
         Ok(pass) => {
             let response = permitted(caller, &head, found, body).await;
@@ -81,7 +89,11 @@ pub(crate) async fn answer(caller: &Caller, request: Request<Incoming>) -> Respo
     if is_open && app.draining.load(Ordering::Relaxed) && head.version != Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    app.counts.on_answer(to.map_or(Kind::Unknown, To::kind), &head.method, response.status(), busy.finish());
+    let micros = busy.finish();
+    app.counts.on_answer(to.map_or(Kind::Unknown, To::kind), &head.method, response.status(), micros);
+    if is_followed || response.status().is_server_error() {
+        answered::tell(app, &head, found, &mut response, micros);
+    }
     if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != reply::JSON) {
         activity.on_raw();
     }
@@ -154,10 +166,26 @@ async fn route(app: &App, memo: &Memo, head: &Parts, found: Found<'_>, body: Inc
     }
 }
 
+/// What is to be known of the header fields of every request. They are walked once.
+struct Fields {
+    /// How long they are.
+    bytes: usize,
+    /// Whether one of them marks the request, so that it is followed.
+    mark: bool,
+}
+
+impl Fields {
+    fn of(headers: &HeaderMap) -> Self {
+        headers.iter().fold(Self { bytes: 0, mark: false }, |fields, (name, value)| {
+            let name = name.as_str();
+            Self { bytes: fields.bytes + name.len() + value.len() + 4, mark: fields.mark | is_mark(name) }
+        })
+    }
+}
+
 /// Whether the head is longer than it may be: request line and header fields together. A key has a limit of its own, and
 /// does not count here.
-fn too_long(app: &App, head: &Parts, found: Found<'_>) -> Option<Failure> {
-    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+fn too_long(app: &App, head: &Parts, fields: usize, found: Found<'_>) -> Option<Failure> {
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let key = found.filter(|(route, _)| route.to == To::Key).map_or(0, |(_, key)| key.len());
     (head.method.as_str().len() + LINE_BYTES + target - key + fields > app.limits.header_bytes).then(|| {

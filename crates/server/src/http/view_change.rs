@@ -126,7 +126,8 @@ async fn change(app: &App, prepared: &Prepared<'_>) -> Result<(Box<ViewChanged>,
     let (asked, timeout) = parse(&prepared.body.bytes, &app.driver.view(), &app.driver.address)?;
     let dry_run = asked.dry_run;
     let context = prepared.context.clone();
-    let request = Request { action: Action::ChangeView(asked), context, wait: None, concern: None, deadline: timeout };
+    let action = Action::ChangeView(asked);
+    let request = Request { action, context, wait: None, concern: None, deadline: timeout, mark: None };
     let reply = match app.driver.ask(request) {
         Answer::Now(reply) => Some(reply),
         Answer::Later(reply) => tokio::time::timeout(timeout + GRACE, reply).await.ok().and_then(Result::ok),

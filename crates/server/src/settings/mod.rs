@@ -17,6 +17,8 @@ pub(crate) mod table;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use http::Uri;
+use http::uri::Scheme;
 use precede_core::config::Config;
 use precede_core::id::Address;
 use precede_core::limits;
@@ -25,6 +27,7 @@ use precede_core::placement::view::View;
 use crate::security::Security;
 use crate::settings::said::{Said, Source, Told};
 use crate::settings::table::{Preset, Setting};
+use crate::trace::{MILLION, TraceSettings};
 
 const PORT_DEFAULT: u16 = 8080;
 
@@ -65,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) http: HttpLimits,
     /// What keeps strangers out.
     pub(crate) security: Security,
+    /// Where spans go, if they go anywhere.
+    pub(crate) tracing: Option<TraceSettings>,
     address: Option<Told>,
     view: Option<Told>,
     repl_factor: usize,
@@ -116,6 +121,8 @@ impl Settings {
             idle_timeout: millis("idle_timeout_ms"),
         };
         let (security, wrong_files) = Security::resolve(said);
+        let collector = told("otlp_endpoint").map(collector).transpose();
+        let per_million = u32::try_from(number("trace_sample_per_million")).unwrap_or(MILLION);
         let memory_bytes = number_said(said, "max_memory_bytes");
         let share = memory_bytes.map_or(u64::MAX, |bytes| bytes / 4);
         let window_bytes = number_said(said, "max_window_bytes");
@@ -124,6 +131,7 @@ impl Settings {
             bind: bind.clone().unwrap_or_else(|_| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
             http,
             security,
+            tracing: collector.clone().ok().flatten().map(|collector| TraceSettings { collector, per_million }),
             address: told("address").cloned(),
             view: told("view").cloned(),
             repl_factor: size("repl_factor"),
@@ -133,6 +141,7 @@ impl Settings {
             memory_bytes,
         };
         problems.extend(bind.err());
+        problems.extend(collector.err());
         problems.extend(wrong_files);
         // A port that the system chooses completes addresses later.
         if port != 0 {
@@ -247,6 +256,18 @@ fn bind(told: Option<&Told>, port_from_env: bool, port: u16) -> Result<SocketAdd
     told.value.parse().map_err(|_| format!("{told} is not an IP address: {remedy}"))
 }
 
+/// Where a collector takes traces. It has no user in it: what is said here is shown.
+fn collector(told: &Told) -> Result<Uri, String> {
+    let traces = format!("{}/v1/traces", told.value.trim_end_matches('/'));
+    let is_good = |uri: &Uri| {
+        let is_plain = uri.scheme() == Some(&Scheme::HTTP) && uri.query().is_none();
+        is_plain && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+    };
+    traces.parse().ok().filter(is_good).ok_or_else(|| {
+        format!("{told} is not of the form http://host:port: name a collector on this machine, which may speak TLS to others")
+    })
+}
+
 /// The port of an address.
 pub(crate) fn port_of(address: &str) -> Option<u16> {
     let (_, port) = address.rsplit_once(':')?;
@@ -319,10 +340,24 @@ mod tests {
             (("view", "a:1,b:99999", true), ["VIEW=\"a:1,b:99999\"", "b:99999"]),
             (("view", "a:1,a:1", true), ["VIEW=\"a:1,a:1\"", "named twice"]),
             (("bind", "eth0", false), ["--bind=\"eth0\"", "0.0.0.0"]),
+            (("otlp_endpoint", "https://c:4318", true), ["OTLP_ENDPOINT=\"https://c:4318\"", "http://host:port"]),
+            (("otlp_endpoint", "http://me:pass@c:4318", false), ["--otlp-endpoint=", "http://host:port"]),
             (("max_memory_bytes", "1000", true), ["MAX_MEMORY_BYTES=\"1000\"", "4194304 to "]),
         ] {
             let error = resolve(&[told]).unwrap_err().to_string();
             assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_collector_is_named_with_or_without_a_path() {
+        let collector = |told: &[_]| Settings::resolve(&said(told)).unwrap().tracing.map(|to| to.collector.to_string());
+        assert_eq!(collector(&[("trace_sample_per_million", "5", true)]), None, "nobody to send to");
+        for (told, sent_to) in [
+            ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+            ("http://collector:4318/otlp/", "http://collector:4318/otlp/v1/traces"),
+        ] {
+            assert_eq!(collector(&[("otlp_endpoint", told, true)]).as_deref(), Some(sent_to));
         }
     }
 

@@ -7,6 +7,7 @@ use clap::Arg;
 use precede_core::limits;
 
 use crate::settings::said::Told;
+use crate::trace::MILLION;
 
 /// Values beyond this would not fit into a message between nodes with everything else in it.
 const VALUE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -147,6 +148,19 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "A file with the certificates of the authorities that the nodes' certificates are by, in PEM",
         "FILE",
         "no TLS",
+    ),
+    text(
+        "otlp_endpoint",
+        "The collector that is sent the spans of sampled requests by OTLP/HTTP: http://host:port; /v1/traces is added",
+        "URL",
+        "no spans are sent",
+    ),
+    number(
+        "trace_sample_per_million",
+        "How many of a million requests that come without a trace are sampled, where there is a collector",
+        "N",
+        0..=MILLION as u64,
+        0,
     ),
 ];
 

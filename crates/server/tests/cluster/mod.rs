@@ -56,14 +56,19 @@ pub fn free_ports(count: u16) -> u16 {
 pub struct Node {
     pub address: String,
     arguments: Vec<String>,
+    /// What is logged.
+    filter: String,
     child: Option<Child>,
 }
+
+/// What nodes log, unless a test asks for more.
+const FILTER: &str = "info";
 
 impl Node {
     fn start(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let mut command = precede();
-        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(&self.arguments).env("RUST_LOG", &self.filter).stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::create(self.log_path()).unwrap());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
@@ -124,20 +129,29 @@ impl Cluster {
 
     /// The same, with more arguments of `precede serve`.
     pub fn start_with(nodes: usize, repl_factor: usize, more: &[&str]) -> Self {
-        let cluster = Self::start_unready(nodes, repl_factor, more);
+        Self::start_logging(FILTER, nodes, repl_factor, more)
+    }
+
+    /// The same, with a filter of what is logged.
+    pub fn start_logging(filter: &str, nodes: usize, repl_factor: usize, more: &[&str]) -> Self {
+        let cluster = Self::start_as(filter, nodes, repl_factor, more);
         cluster.wait_ready();
         cluster
     }
 
-    /// The same, without waiting.
+    /// Starts nodes, without waiting.
     pub fn start_unready(nodes: usize, repl_factor: usize, more: &[&str]) -> Self {
+        Self::start_as(FILTER, nodes, repl_factor, more)
+    }
+
+    fn start_as(filter: &str, nodes: usize, repl_factor: usize, more: &[&str]) -> Self {
         let addresses: Vec<String> = (0..nodes).map(|_| format!("127.0.0.1:{}", free_port())).collect();
         let view = addresses.join(",");
         let node = |address: &String| {
             let factor = repl_factor.to_string();
             let arguments = ["serve", "--address", address, "--view", &view, "--repl-factor", &factor];
             let arguments = arguments.iter().chain(more).map(|text| (*text).to_owned()).collect();
-            Node { address: address.clone(), arguments, child: None }
+            Node { address: address.clone(), arguments, filter: filter.to_owned(), child: None }
         };
         let mut nodes: Vec<Node> = addresses.iter().map(node).collect();
         nodes.iter_mut().for_each(Node::start);
@@ -151,7 +165,7 @@ impl Cluster {
         let told = ["serve", "--address", &address, "--view", &members, "--repl-factor", &factor];
         let told = if members.is_empty() { &told[..3] } else { &told[..] };
         let arguments = told.iter().map(|text| (*text).to_owned()).collect();
-        let mut node = Node { address, arguments, child: None };
+        let mut node = Node { address, arguments, filter: FILTER.to_owned(), child: None };
         node.start();
         self.nodes.push(node);
         self.nodes.len() - 1
@@ -174,7 +188,7 @@ impl Cluster {
     /// One node alone, on a port that the system chooses.
     pub fn single(more: &[&str]) -> Self {
         let arguments = ["serve", "--port", "0"].iter().chain(more).map(|text| (*text).to_owned()).collect();
-        let mut node = Node { address: String::new(), arguments, child: None };
+        let mut node = Node { address: String::new(), arguments, filter: FILTER.to_owned(), child: None };
         node.start();
         let cluster = Self { nodes: vec![node] };
         cluster.wait_ready();

@@ -8,7 +8,7 @@ use crate::cluster::Response;
 use crate::forms::Forms;
 
 /// The headers of responses that belong to the interface; others are HTTP's own.
-const OURS: [&str; 2] = ["causal-context", "retry-after"];
+const OURS: [&str; 3] = ["causal-context", "retry-after", "x-request-id"];
 
 /// The interface as a node describes it, and what of it has been seen.
 pub struct Interface {

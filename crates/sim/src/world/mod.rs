@@ -399,5 +399,5 @@ impl World {
 /// A request that says nothing special.
 fn plain_request(action: precede_core::wire::request::Action, context: Context) -> Request {
     let concern: Option<WriteConcern> = None;
-    Request { action, context, wait: None, concern, deadline: std::time::Duration::from_secs(3) }
+    Request { action, context, wait: None, concern, deadline: std::time::Duration::from_secs(3), mark: None }
 }

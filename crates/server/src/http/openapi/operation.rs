@@ -8,7 +8,7 @@ use crate::http::openapi::schema::{described, named_as, number, one_of, text};
 
 const JSON: &str = "application/json";
 
-/// A header of responses. `CAUSAL_CONTEXT` is on every one.
+/// A header of responses. `CAUSAL_CONTEXT` is on every one, `REQUEST_ID` may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Header {
     name: &'static str,
@@ -35,6 +35,10 @@ const LOST: Header = header("Precede-Lost", "There if the context named writes t
 const REPEAT: Header = header("Precede-Repeat", "There if the write may take effect twice");
 const REASON: Header = header("Precede-Reason", "Why the request could not be satisfied");
 const AUTHENTICATE: Header = header("WWW-Authenticate", "Always Bearer");
+const REQUEST_ID: Header = header(
+    "X-Request-Id",
+    "The request's name: there if it had one or is part of a trace, and with every failure of the node",
+);
 const RETRY_AFTER: Header = Header { name: "Retry-After", about: "Seconds after which to try again", is_number: true };
 
 /// What may be in every answer about a key.
@@ -65,7 +69,7 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    /// An operation; every one takes a context in the header.
+    /// An operation; every one takes a context in the header, and what it is to be known by.
     pub(crate) fn new(method: &'static str, id: &'static str, summary: &'static str) -> Self {
         let operation = Self {
             method,
@@ -78,7 +82,12 @@ impl Operation {
             answers: BTreeMap::new(),
         };
         let about = "The context's token as a response gave it; several are separated by commas, and merged";
-        operation.parameter("header", "Causal-Context", false, described(text(), about))
+        let operation = operation.parameter("header", "Causal-Context", false, described(text(), about));
+        let about =
+            "The request's name, of 1 to 128 visible ASCII characters; another one is replaced. The response has it";
+        let operation = operation.parameter("header", "X-Request-Id", false, described(text(), about));
+        let about = "The trace that the request is part of (W3C Trace Context), with tracestate; a malformed one counts as none";
+        operation.parameter("header", "traceparent", false, described(text(), about))
     }
 
     /// More about it.
@@ -163,16 +172,14 @@ impl Operation {
     pub(crate) fn answers(mut self, status: u16, about: &'static str, form: Value) -> Self {
         let described = Map::from_iter([("schema".to_owned(), form)]);
         let content = Map::from_iter([(JSON.to_owned(), Value::Object(described))]);
-        let headers = BTreeMap::from([(CAUSAL_CONTEXT.name, (CAUSAL_CONTEXT, true))]);
-        self.answers.insert(status, Answer { about, content, headers });
+        self.answers.insert(status, Answer { about, content, headers: common(status) });
         self
     }
 
     /// An answer that is no JSON.
     pub(crate) fn answers_text(mut self, status: u16, about: &'static str, content_type: &'static str) -> Self {
         let content = Map::from_iter([(content_type.to_owned(), json!({}))]);
-        let headers = BTreeMap::from([(CAUSAL_CONTEXT.name, (CAUSAL_CONTEXT, true))]);
-        self.answers.insert(status, Answer { about, content, headers });
+        self.answers.insert(status, Answer { about, content, headers: common(status) });
         self
     }
 
@@ -277,6 +284,11 @@ impl Operation {
         }
         described
     }
+}
+
+/// The headers that any answer of this status always has, and may have.
+fn common(status: u16) -> BTreeMap<&'static str, (Header, bool)> {
+    [(CAUSAL_CONTEXT, true), (REQUEST_ID, status >= 500)].map(|(header, always)| (header.name, (header, always))).into()
 }
 
 /// Why any request with a context may be 410.
