@@ -57,12 +57,18 @@ use crate::exit::{Exit, fail};
 /// Parses the command line and runs what it asks for.
 #[must_use]
 pub fn main() -> ExitCode {
+    do_without_huge_pages();
     let matches = help::command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = match &cli.command {
+        // Connections have threads of their own. What is left needs no second one, each of which would keep memory for itself.
+        Command::Serve(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(Exit::No, format_args!("the async runtime cannot start: {error}")),
     };
@@ -89,4 +95,13 @@ pub fn main() -> ExitCode {
     // Tasks of links and connections end with the process; nothing is gained by waiting for them.
     runtime.shutdown_background();
     code
+}
+
+/// Has memory given page by page. The allocator asks for huge pages, of which a thread that keeps a few kilobytes takes 2 MiB, and
+/// which make a full table no faster: docs/performance.md has both.
+fn do_without_huge_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
+        tracing::debug!(%error, "huge pages stay as they are");
+    }
 }

@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::node::Node;
 use crate::placement::hash::key_hash;
 use crate::replication::replica::Replica;
-use crate::table::memory::entry_bytes;
+use crate::table::memory::{entry_bytes, needed_bytes};
 use crate::table::value::Value;
 use crate::wire::request::Refusal;
 
@@ -37,12 +37,12 @@ impl Node {
         if held < limit - limit / FREE_PART {
             self.is_full = false;
         }
-        let needed = entry_bytes(key, Some(value.as_ref())) as u64;
+        let needed = needed_bytes(key, Some(value.as_ref())) as u64;
         if held.saturating_add(needed) <= limit {
             return None;
         }
         let replaced = self.replica.as_ref().and_then(|replica| replica.table().get(key, key_hash(key)));
-        if replaced.is_some_and(|entry| needed <= entry_bytes(entry.key(), entry.value()) as u64) {
+        if replaced.is_some_and(|entry| needed <= entry_bytes(&entry) as u64) {
             return None;
         }
         if !std::mem::replace(&mut self.is_full, true) {

@@ -28,6 +28,8 @@ const LONG_KEY: u8 = 4;
 const LONG_ORIGIN: u8 = 8;
 
 const TIMESTAMP_AT: usize = 1;
+/// The width of a short name that is small.
+const ORIGIN_WIDTH_MIN: usize = 1;
 const ORIGIN_AT: usize = TIMESTAMP_AT + size_of::<u64>();
 
 /// A version of a key. Immutable; a clone shares the allocation, so the window and readers cost no copy.
@@ -149,6 +151,13 @@ impl Entry {
         COUNT_AND_LENGTH_BYTES + head_bytes(flags) + key.len() + content_type.len() + value
     }
 
+    /// [`Entry::allocation_bytes`] of its key and value.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        let origin_width = origin_width(self.flags());
+        COUNT_AND_LENGTH_BYTES + self.0.slice.len() + ORIGIN_WIDTH_MIN - origin_width
+    }
+
     fn flags(&self) -> u8 {
         self.0.slice[0]
     }
@@ -180,7 +189,7 @@ fn head_bytes(flags: u8) -> usize {
 }
 
 fn origin_width(flags: u8) -> usize {
-    if flags & LONG_ORIGIN == 0 { 1 } else { size_of::<OriginRef>() }
+    if flags & LONG_ORIGIN == 0 { ORIGIN_WIDTH_MIN } else { size_of::<OriginRef>() }
 }
 
 fn key_width(flags: u8) -> usize {
@@ -211,6 +220,7 @@ mod tests {
                     let entry = Entry::new(&key, timestamp, named(name), value);
                     assert_eq!((entry.key(), entry.timestamp(), entry.origin()), (&key[..], timestamp, named(name)));
                     assert_eq!((entry.value(), entry.is_tombstone()), (value, value.is_none()));
+                    assert_eq!(entry.own_bytes(), Entry::allocation_bytes(&key, value));
                     let content_type = value.and_then(|value| value.content_type).map_or(0, str::len);
                     assert_eq!(
                         entry.content_bytes(),

@@ -25,15 +25,25 @@ pub const fn allocated(bytes: usize) -> usize {
 
 /// What a table takes for an entry with this key and value; without value it is a tombstone.
 #[must_use]
-pub fn entry_bytes(key: &[u8], value: Option<ValueRef<'_>>) -> usize {
-    let grave = if value.is_none() { GRAVE_BYTES + allocated(key.len()) } else { 0 };
-    allocated(Entry::allocation_bytes(key, value)) + INDEX_BYTES + grave
+pub fn needed_bytes(key: &[u8], value: Option<ValueRef<'_>>) -> usize {
+    in_table(Entry::allocation_bytes(key, value), value.is_none().then_some(key.len()))
+}
+
+/// What a table takes for an entry.
+#[must_use]
+pub fn entry_bytes(entry: &Entry) -> usize {
+    in_table(entry.own_bytes(), entry.is_tombstone().then(|| entry.key().len()))
 }
 
 /// What two tables that hold the same entry take once only.
 #[must_use]
 pub fn shared_bytes(entry: &Entry) -> u64 {
-    allocated(Entry::allocation_bytes(entry.key(), entry.value())) as u64
+    allocated(entry.own_bytes()) as u64
+}
+
+/// `grave`: the length of the key of a tombstone.
+fn in_table(entry: usize, grave: Option<usize>) -> usize {
+    allocated(entry) + INDEX_BYTES + grave.map_or(0, |key| GRAVE_BYTES + allocated(key))
 }
 
 #[cfg(test)]

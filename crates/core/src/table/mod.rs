@@ -170,13 +170,12 @@ impl Table {
                 if !stored {
                     return Applied { stored, previous: Some(slot.get().clone()) };
                 }
-                self.count(&entry, 1);
+                self.count(Some(held), Some(&entry));
                 let previous = std::mem::replace(slot.get_mut(), entry);
-                self.count(&previous, -1);
                 Applied { stored, previous: Some(previous) }
             }
             Slot::Vacant(slot) => {
-                self.count(&entry, 1);
+                self.count(None, Some(&entry));
                 slot.insert(entry);
                 Applied { stored: true, previous: None }
             }
@@ -189,7 +188,7 @@ impl Table {
         match stripe.find_entry(self.hasher.hash_one(key), |entry| entry.key() == key) {
             Ok(slot) if condition(slot.get()) => {
                 let (entry, _) = slot.remove();
-                self.count(&entry, -1);
+                self.count(Some(&entry), None);
                 true
             }
             Ok(_) | Err(_) => false,
@@ -250,23 +249,31 @@ impl Table {
         &self.stripes[stripe_of(key_hash)]
     }
 
-    fn count(&self, entry: &Entry, by: i64) {
-        let times = |bytes: usize| ((bytes as u64).cast_signed() * by).cast_unsigned();
-        self.counts.bytes.fetch_add(times(entry.content_bytes()), Ordering::Relaxed);
-        let memory = memory::entry_bytes(entry.key(), entry.value());
-        self.counts.memory.fetch_add(times(memory), Ordering::Relaxed);
-        if entry.is_tombstone() {
-            self.counts.tombstones.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
-        } else {
-            self.counts.live.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
-            let origin = self.origins.resolve(entry.origin());
-            let mix = xxh3_64(entry.key())
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .wrapping_add(entry.timestamp().0.wrapping_mul(0xc2b2_ae3d_27d4_eb4f))
-                .wrapping_add(origin.node.0 ^ origin.start.0);
-            let mix = (mix ^ (mix >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            self.counts.digest.fetch_add(if by > 0 { mix } else { mix.wrapping_neg() }, Ordering::Relaxed);
+    /// An entry has gone, and another come. What both have is not touched: each counter costs more than the sums.
+    fn count(&self, gone: Option<&Entry>, come: Option<&Entry>) {
+        let weigh = |entry: Option<&Entry>| entry.map_or([0; 5], |entry| self.weigh(entry));
+        let counts = &self.counts;
+        let counters = [&counts.live, &counts.bytes, &counts.memory, &counts.tombstones, &counts.digest];
+        for ((counter, gone), come) in counters.into_iter().zip(weigh(gone)).zip(weigh(come)) {
+            if come != gone {
+                counter.fetch_add(come.wrapping_sub(gone), Ordering::Relaxed);
+            }
         }
+    }
+
+    /// What an entry adds to each of the counts.
+    fn weigh(&self, entry: &Entry) -> [u64; 5] {
+        let (bytes, memory) = (entry.content_bytes() as u64, memory::entry_bytes(entry) as u64);
+        if entry.is_tombstone() {
+            return [0, bytes, memory, 1, 0];
+        }
+        let origin = self.origins.resolve(entry.origin());
+        let mix = xxh3_64(entry.key())
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(entry.timestamp().0.wrapping_mul(0xc2b2_ae3d_27d4_eb4f))
+            .wrapping_add(origin.node.0 ^ origin.start.0);
+        let mix = (mix ^ (mix >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        [1, bytes, memory, 0, mix]
     }
 }
 
