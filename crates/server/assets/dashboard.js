@@ -1,6 +1,7 @@
 // The cluster as a picture: asks this node for the state of the cluster every second, and shows it. Everything shown comes from
 // GET /kv-store/status; rates are differences between two answers.
 
+import { ask } from "./access.js";
 import { make, write } from "./page.js";
 
 const INTERVAL_MS = 1000;
@@ -214,7 +215,13 @@ let failedSince = null;
 async function look() {
   const live = document.getElementById("live");
   try {
-    const response = await fetch("/kv-store/status", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await ask("/kv-store/status", { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (response.status === 401) {
+      failedSince = null;
+      write(live, "a token is needed");
+      live.className = "bad";
+      return;
+    }
     if (!response.ok) throw new Error(`status ${response.status}`);
     show(await response.json(), performance.now());
     failedSince = null;

@@ -1,8 +1,8 @@
 // Reads and writes keys in a causal session: the context of every answer goes with the next request.
 
+import { ask } from "./access.js";
 import { make, write } from "./page.js";
 
-const TIMEOUT_MS = 10_000;
 /** Characters of a value that are shown. */
 const SHOWN_MAX = 100_000;
 
@@ -20,12 +20,12 @@ function asJson(text) {
   }
 }
 
-function ask(method, key, value) {
+function askFor(method, key, value) {
   const headers = { "Causal-Context": context };
   if (method === "PUT") headers["Content-Type"] = "application/json";
   const body = method === "PUT" ? `{"value":${asJson(value)}}` : undefined;
   const path = `/kv-store/keys/${encodeURIComponent(key)}${method === "GET" ? "?raw" : ""}`;
-  return fetch(path, { method, headers, body, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  return ask(path, { method, headers, body });
 }
 
 function tell(kind, text, value) {
@@ -49,7 +49,7 @@ function about(response) {
 }
 
 async function operate(method, key, value) {
-  const response = await ask(method, key, value);
+  const response = await askFor(method, key, value);
   context = response.headers.get("causal-context") ?? context;
   const body = await response.text();
   const kind = response.ok ? "good" : "bad";

@@ -21,13 +21,14 @@ pub(crate) struct Asset {
     text: &'static str,
 }
 
-static ASSETS: [Asset; 6] = [
+static ASSETS: [Asset; 7] = [
     Asset { file: "", content_type: "text/html; charset=utf-8", text: include_str!("../../assets/index.html") },
     Asset {
         file: "dashboard.css",
         content_type: "text/css; charset=utf-8",
         text: include_str!("../../assets/dashboard.css"),
     },
+    script("access.js", include_str!("../../assets/access.js")),
     script("dashboard.js", include_str!("../../assets/dashboard.js")),
     script("keys.js", include_str!("../../assets/keys.js")),
     script("page.js", include_str!("../../assets/page.js")),
