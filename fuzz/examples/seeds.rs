@@ -23,6 +23,7 @@ use precede_core::time::{Instant, Now, WallTime};
 use precede_core::wire::codec;
 use precede_core::wire::mark::{Mark, Trace};
 use precede_core::wire::message::{Envelope, Message};
+use precede_core::wire::named::Named;
 use precede_core::wire::request::{Action, Outcome, Request, ViewChange, WriteConcern};
 use precede_fuzz::sealed;
 
@@ -109,7 +110,11 @@ impl Trio {
             concern: Some(WriteConcern::Majority),
             deadline: Duration::from_secs(1),
             mark: self.asked.is_multiple_of(2).then(|| Box::new(mark())),
+            named: None,
         };
+        // Writes that are asked of the first node have a name.
+        let named = Named::of(&request.action, b"name").filter(|_| at == 0).map(Box::new);
+        let request = Request { named, ..request };
         self.step(at, Input::Request { id: RequestId(self.asked), request });
     }
 }
@@ -123,9 +128,15 @@ fn mark() -> Mark {
 /// Tells messages apart that ought to have a seed each.
 fn kind(message: &Message) -> String {
     match message {
-        Message::Frame(frame) => format!("frame-{}", frame.writes.len().min(2)),
+        Message::Frame(frame) => {
+            let is_named = frame.writes.iter().any(|write| write.named.is_some());
+            format!("frame-{}{}", frame.writes.len().min(2), if is_named { "-named" } else { "" })
+        }
         Message::Ack(ack) => format!("ack-{}", ack.gap),
-        Message::SyncChunk(chunk) => format!("sync-chunk-{}", chunk.entries.len().min(2)),
+        Message::SyncChunk(chunk) => {
+            let named = if chunk.names.is_empty() { "" } else { "-named" };
+            format!("sync-chunk-{}{named}", chunk.entries.len().min(2))
+        }
         Message::Forward(forward) => match forward.request.action {
             Action::Get { .. } => "forward-get".to_owned(),
             Action::Put { .. } => "forward-put".to_owned(),

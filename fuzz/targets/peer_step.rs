@@ -79,7 +79,7 @@ impl Pair {
         self.asked += 1;
         let deadline = Duration::from_millis(200);
         let context = Context::default();
-        let request = Request { action, context, wait: None, concern: None, deadline, mark: None };
+        let request = Request { action, context, wait: None, concern: None, deadline, mark: None, named: None };
         self.step(Input::Request { id: RequestId(self.asked), request });
     }
 

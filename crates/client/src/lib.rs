@@ -22,7 +22,7 @@
 //!
 //! Every operation ends before its deadline. A read goes on to the next node when one fails. A write goes on only when
 //! the failed node surely did not get it, or refused it; otherwise it ends with [`Error::OutcomeUnknown`], unless
-//! [`WriteOptions::retry_unknown`] allows a repeat. [`Error`] says for each variant what happened to the data.
+//! [`WriteOptions::retry_unknown`] allows a repeat, which is recognised where the first is known. [`Error`] says for each variant what happened to the data.
 //!
 //! # What the crate is not
 //!

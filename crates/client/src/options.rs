@@ -86,6 +86,7 @@ pub struct WriteOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) concern: Option<WriteConcern>,
     pub(crate) retry_unknown: bool,
+    pub(crate) idempotency_key: Option<String>,
 }
 
 impl WriteOptions {
@@ -120,12 +121,22 @@ impl WriteOptions {
     /// Whether to repeat the write at another node when nobody can tell whether the first took it, instead of
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
     ///
-    /// **The write may then take effect twice**, each time with a version of its own: a late repeat wins over what
-    /// others wrote to the key in between, and the result describes the last attempt only (`replaced` may be about the
-    /// first, and a delete may report that the key did not exist). Safe where this client alone writes the key.
+    /// Every attempt has the same [name](Self::idempotency_key), one that is drawn for this write unless one is given: a
+    /// replica that has heard of the first attempt returns its outcome. **One that has not makes the write again**, with a
+    /// version of its own: such a repeat wins over what others wrote to the key in between, and the result describes the
+    /// last attempt only (`replaced` may be about the first, and a delete may report that the key did not exist).
     #[must_use]
     pub fn retry_unknown(mut self, retry_unknown: bool) -> Self {
         self.retry_unknown = retry_unknown;
+        self
+    }
+
+    /// A name for the write, new for each: 1 to 255 visible ASCII characters. A repeat of the write under its name, from
+    /// this process or another, gets the first outcome and is not made again, for ten minutes and where the first is
+    /// known. Another write of the same key under that name is refused with 422.
+    #[must_use]
+    pub fn idempotency_key(mut self, name: impl Into<String>) -> Self {
+        self.idempotency_key = Some(name.into());
         self
     }
 }

@@ -1,6 +1,7 @@
 //! Requests as they go on the wire: method, path, query and body; no context and no node yet.
 
 use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -18,6 +19,9 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 const VIEW_CHANGE: &str = "/kv-store/view-change";
 const BARRIER: &str = "/kv-store/barrier";
 
+/// Characters of an idempotency key.
+const IDEMPOTENCY_KEY_MAX: usize = 255;
+
 /// How much longer than the node's own wait an attempt lasts at least, for the way there and back.
 const BEYOND_WAIT: Duration = Duration::from_millis(250);
 
@@ -30,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) key: Option<String>,
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) body: Bytes,
+    /// What a write is called, so that a repeat is recognised.
+    pub(crate) idempotency_key: Option<HeaderValue>,
     /// Whether it may be sent again although a node may have acted on it.
     pub(crate) repeatable: bool,
     /// Whether it changes anything, so that acting on it without an answer leaves the outcome unknown.
@@ -65,15 +71,21 @@ impl Request {
         };
         let body = if value.is_json() { enveloped(value.as_bytes()) } else { value.into_bytes() };
         let request = Self::on_key(Method::PUT, key, &query, options.wait)?;
-        Ok(Self { content_type: Some(content_type), body, writes: true, repeatable: options.retry_unknown, ..request })
+        Ok(Self { content_type: Some(content_type), body, ..request.writing(options)? })
     }
 
     /// Deletes a key.
     pub(crate) fn delete(key: &str, options: &WriteOptions) -> Result<Self, Error> {
         let mut query = Query::default();
         query.write(options);
-        let request = Self::on_key(Method::DELETE, key, &query, options.wait)?;
-        Ok(Self { writes: true, repeatable: options.retry_unknown, ..request })
+        Self::on_key(Method::DELETE, key, &query, options.wait)?.writing(options)
+    }
+
+    /// A request that is a write: one that may be repeated has a name.
+    fn writing(self, options: &WriteOptions) -> Result<Self, Error> {
+        let given = options.idempotency_key.as_deref().map(named).transpose()?;
+        let idempotency_key = given.or_else(|| options.retry_unknown.then(drawn));
+        Ok(Self { writes: true, repeatable: options.retry_unknown, idempotency_key, ..self })
     }
 
     /// Waits until all that the context names is on every replica. Asking again does no harm.
@@ -130,11 +142,30 @@ impl Request {
             key: None,
             content_type: None,
             body: Bytes::new(),
+            idempotency_key: None,
             repeatable: true,
             writes: false,
             attempt_min: Duration::ZERO,
         }
     }
+}
+
+/// A name for a write, if it can be one.
+fn named(name: &str) -> Result<HeaderValue, Error> {
+    let is_name = (1..=IDEMPOTENCY_KEY_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let value = HeaderValue::from_str(name).ok().filter(|_| is_name);
+    value.ok_or_else(|| Error::BadRequest {
+        message: format!(
+            "\"{}\" is no idempotency key: 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters without spaces",
+            name.escape_default()
+        ),
+    })
+}
+
+/// A name that nobody else has.
+fn drawn() -> HeaderValue {
+    let half = || RandomState::new().hash_one(());
+    HeaderValue::from_str(&format!("{:016x}{:016x}", half(), half())).expect("digits are visible")
 }
 
 /// How long an attempt must last in which the node may wait for so long.
@@ -211,6 +242,19 @@ mod tests {
         assert_eq!(put(Value::json(&1).unwrap()).body, "{\"value\":1}");
         let raw = put(Value::raw("1", "text/plain"));
         assert_eq!((&raw.body[..], raw.content_type.unwrap().to_str().unwrap()), (&b"1"[..], "text/plain"));
+    }
+
+    #[test]
+    fn what_may_be_repeated_has_a_name_of_its_own() {
+        let name = |options: &WriteOptions| Request::delete("k", options).unwrap().idempotency_key;
+        let repeatable = WriteOptions::new().retry_unknown(true);
+        assert_eq!(name(&WriteOptions::new()), None);
+        assert!(name(&repeatable).is_some_and(|drawn| drawn.len() == 32 && Some(drawn) != name(&repeatable)));
+        assert_eq!(name(&repeatable.idempotency_key("a-1")).unwrap(), "a-1");
+        for wrong in ["", "a b", "\u{e4}", &"x".repeat(256)] {
+            let wrong = Request::delete("k", &WriteOptions::new().idempotency_key(wrong));
+            assert!(matches!(wrong, Err(Error::BadRequest { .. })), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use http::Uri;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::uri::Scheme;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper_rustls::HttpsConnector;
@@ -19,6 +19,8 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::withdrawal::{RequestBody, Withdrawal};
 use crate::{Address, Context, tls};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// For how long an unused connection is kept: less than a node keeps it, or writes would meet connections that the
 /// node is just closing.
@@ -158,6 +160,9 @@ fn with_head(
         headers.append(crate::context::CAUSAL_CONTEXT, token.clone());
     }
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    if let Some(name) = &request.idempotency_key {
+        headers.insert(IDEMPOTENCY_KEY, name.clone());
+    }
     if let Some(content_type) = &request.content_type {
         headers.insert(CONTENT_TYPE, content_type.clone());
     }

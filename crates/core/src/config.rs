@@ -60,6 +60,8 @@ pub struct ClusterConfig {
     pub recovery_timeout: Duration,
     /// How long a write id is remembered after its write (design 15.3).
     pub write_id_retention: Duration,
+    /// How long a client's name for a write is remembered after it (design 7.6).
+    pub name_retention: Duration,
 }
 
 impl Default for ClusterConfig {
@@ -79,6 +81,7 @@ impl Default for ClusterConfig {
             bootstrap_timeout: Duration::from_secs(10),
             recovery_timeout: Duration::from_secs(2),
             write_id_retention: Duration::from_secs(30),
+            name_retention: Duration::from_secs(600),
         }
     }
 }

@@ -5,6 +5,10 @@ use crate::wire::message::Envelope;
 use crate::wire::request::Request;
 
 /// One input of [`crate::node::Node::step`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an input is taken at once, and a box would cost each request an allocation"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A client of this node asks. Exactly one [`crate::effect::Effect::Reply`] with this id will follow, no later than

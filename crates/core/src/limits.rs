@@ -24,6 +24,16 @@ pub const UNACKED_WRITES_MAX: usize = 64 * 1024;
 /// Write ids remembered to recognise a repeat (design 15.3).
 pub const WRITE_IDS_MAX: usize = 100_000;
 
+/// Names of writes that a replica remembers to recognise a repeat (design 7.6), oldest out first: one for each of 166 writes a second.
+/// Bounds memory, and the chunk of a sync that brings all names of one key.
+pub const NAMES_MAX: usize = 100_000;
+
+/// Bytes of a name at most, as a sync tells it.
+pub const NAME_WIRE_BYTES_MAX: usize = 128;
+
+/// Bytes of a client's name for a write.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
 /// Hops of a forwarded request: router, replica, a replica that has what the context needs, and one to spare.
 pub const HOPS_MAX: u8 = 4;
 
@@ -36,7 +46,7 @@ pub const FRAME_BYTES_TARGET: usize = 256 * 1024;
 /// Bytes of entries in one chunk of a sync; a larger single entry makes a chunk of its own.
 pub const SYNC_CHUNK_BYTES_TARGET: usize = 512 * 1024;
 
-/// Entries in one chunk of a sync: bounds the time that one step takes.
+/// Entries in one chunk of a sync, and names but for those of one key: bounds the time that one step takes.
 pub const SYNC_CHUNK_ENTRIES_MAX: usize = 4096;
 
 /// Entries, and bytes, in one chunk of a hand-off: less than in other syncs, for clients go on meanwhile at both ends, and a
@@ -105,7 +115,8 @@ pub const OPEN_LIVES_MAX: usize = 8;
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 const _: () = assert!(FRAME_BYTES_TARGET + VALUE_BYTES_DEFAULT < MESSAGE_BYTES_MAX);
-const _: () = assert!(SYNC_CHUNK_BYTES_TARGET + VALUE_BYTES_DEFAULT < MESSAGE_BYTES_MAX);
+const _: () =
+    assert!(SYNC_CHUNK_BYTES_TARGET + VALUE_BYTES_DEFAULT + NAMES_MAX * NAME_WIRE_BYTES_MAX < MESSAGE_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_TARGET < IN_FLIGHT_BYTES_MAX);
 const _: () = assert!(FORMER_VIEWS_MAX < VIEWS_TOLD_MAX && SETTLED_VIEWS_MAX < VIEWS_TOLD_MAX);
 const _: () = assert!(KEY_BYTES_DEFAULT <= KEY_BYTES_MAX && KEY_BYTES_MAX <= u16::MAX as usize);

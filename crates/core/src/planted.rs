@@ -80,11 +80,13 @@ pub enum Planted {
     SiblingOutdoes,
     /// 7.7: a barrier does not look at the entries of its context.
     BarrierIgnoresEntries,
+    /// 7.6: a replica makes a write again although it knows its name.
+    NameIgnored,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::ContextUnchecked,
         Self::DependenciesForgotten,
         Self::OwnDotForgotten,
@@ -120,6 +122,7 @@ impl Planted {
         Self::LegacyPrunedByNew,
         Self::SiblingOutdoes,
         Self::BarrierIgnoresEntries,
+        Self::NameIgnored,
     ];
 }
 

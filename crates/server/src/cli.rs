@@ -150,6 +150,9 @@ pub(crate) struct PutArgs {
     pub(crate) key: String,
     /// The value: JSON, or any other text, which is taken as a string
     pub(crate) value: String,
+    /// A name for the write: a repeat with the same name is not made again where the first is known
+    #[arg(long, value_name = "NAME")]
+    pub(crate) idempotency_key: Option<String>,
     /// Store the value's bytes as they are, as text/plain
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
@@ -176,6 +179,9 @@ pub(crate) struct GetArgs {
 pub(crate) struct DeleteArgs {
     /// The key
     pub(crate) key: String,
+    /// A name for the write: a repeat with the same name is not made again where the first is known
+    #[arg(long, value_name = "NAME")]
+    pub(crate) idempotency_key: Option<String>,
     /// Where and how.
     #[command(flatten)]
     pub(crate) client: ClientArgs,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use precede_client::{Address, Barrier, Error, Lagging, ReadOptions, Session, SessionFile, Value};
+use precede_client::{Address, Barrier, Error, Lagging, ReadOptions, Session, SessionFile, Value, WriteOptions};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -26,7 +26,7 @@ pub(crate) async fn put(args: &PutArgs) -> ExitCode {
     };
     finish(
         run(&args.client, async |session| {
-            let written = session.put(&args.key, value?).await?;
+            let written = session.put_with(&args.key, value?, &options(args.idempotency_key.as_deref())).await?;
             let text = format!(
                 "{} on {} ({} replicas)",
                 if written.replaced { "updated" } else { "added" },
@@ -62,7 +62,8 @@ pub(crate) async fn get(args: &GetArgs) -> ExitCode {
 pub(crate) async fn delete(args: &DeleteArgs) -> ExitCode {
     finish(
         run(&args.client, async |session| {
-            let Some(deleted) = session.delete(&args.key).await? else { return Ok(None) };
+            let options = options(args.idempotency_key.as_deref());
+            let Some(deleted) = session.delete_with(&args.key, &options).await? else { return Ok(None) };
             let text = format!("deleted on {} ({} replicas)", deleted.node, deleted.acks);
             let object = Object::new(256).boolean("doesExist", true).number("acks", deleted.acks.into());
             Ok(Some((text.into_bytes(), finished(object, &deleted.version, &deleted.node))))
@@ -71,6 +72,11 @@ pub(crate) async fn delete(args: &DeleteArgs) -> ExitCode {
         args.client.json,
         false,
     )
+}
+
+/// The options of a write, which may have a name.
+fn options(name: Option<&str>) -> WriteOptions {
+    name.map_or_else(WriteOptions::new, |name| WriteOptions::new().idempotency_key(name))
 }
 
 /// Waits until all that a session has seen is on every replica.

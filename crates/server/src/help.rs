@@ -48,6 +48,10 @@ pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
                 "A text, at another node, keeping the context in the file s",
                 "precede put greeting hello --node 127.0.0.1:8083 --session s",
             ),
+            (
+                "Again after no answer came: made once where the first is known",
+                "precede put x 1 --idempotency-key order-17",
+            ),
         ],
     ),
     (

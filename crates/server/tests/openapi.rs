@@ -100,6 +100,12 @@ fn keys(interface: &mut Interface, node: &str) {
     ask(interface, node, "GET", KEY, &[("Accept", "image/*")], b"");
     ask(interface, node, "PUT", "/kv-store/keys/json", &[], br#"{"value": [null]}"#);
     assert_eq!(ask(interface, node, "GET", "/kv-store/keys/json?raw", &[], b"").body, b"[null]");
+    for (method, body, status) in
+        [("PUT", r#"{"value": 1}"#, 200), ("PUT", r#"{"value": 2}"#, 422), ("DELETE", "", 422)]
+    {
+        let response = ask(interface, node, method, KEY, &[("Idempotency-Key", "n-1")], body.as_bytes());
+        assert_eq!(response.status, status, "{response:?}");
+    }
     assert_eq!(ask(interface, node, "DELETE", KEY, &[], b"").status, 200);
     assert_eq!(ask(interface, node, "DELETE", KEY, &[], b"").status, 404);
     assert_eq!(ask(interface, node, "GET", KEY, &[], b"").status, 404);

@@ -226,7 +226,7 @@ impl Cluster {
             Action::Put { key, value: Value::json(vec![b'1'; VALUE_BYTES]) }
         };
         let deadline = Duration::from_secs(3);
-        let request = Request { action, context, wait: None, concern: None, deadline, mark: None };
+        let request = Request { action, context, wait: None, concern: None, deadline, mark: None, named: None };
         self.step(at, Input::Request { id: RequestId(self.asked), request });
     }
 

@@ -93,7 +93,7 @@ struct How {
     /// Only the faults of these numbers, or `none`.
     #[arg(long)]
     faults: Option<Strokes>,
-    /// Leave out barriers
+    /// Leave out barriers and named writes
     #[arg(long)]
     plain: bool,
 }

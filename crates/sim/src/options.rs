@@ -34,7 +34,7 @@ pub struct Less {
     pub sessions: Option<usize>,
     /// Only these faults, by the number of their stroke.
     pub faults: Option<Strokes>,
-    /// Nobody asks for barriers.
+    /// Nobody asks for barriers, and no write has a name.
     pub plain: bool,
 }
 
@@ -49,7 +49,7 @@ impl Options {
         Self { mix: Some(mix), seconds, ..Self::default() }
     }
 
-    /// The same without barriers.
+    /// The same without barriers and named writes.
     #[must_use]
     pub fn plain(mut self) -> Self {
         self.less.plain = true;

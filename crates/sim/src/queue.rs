@@ -77,6 +77,10 @@ pub enum Event {
     },
     /// A client asks whether all that it has seen is on every replica.
     Barrier,
+    /// A client makes a write that has a name, or repeats one.
+    Named,
+    /// A client reads something with the context of such a write.
+    NamedRead,
     /// Every kept context is tried at a node: by now all of them are.
     BarriersAtRest,
     /// Every kept context is tried at every node.

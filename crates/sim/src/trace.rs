@@ -104,7 +104,7 @@ pub fn sketch(envelope: &Envelope) -> Option<String> {
         Message::Release { change } => format!("release {change:x}"),
         Message::Confirm { round, entries } => format!("confirm {round:x} {entries:?}"),
         Message::Confirmed { round, has } => format!("confirmed {round:x} {has}"),
-        Message::Fetch { id, view, key } => format!("fetch {id:x} of view {} {}", view.epoch, text(key)),
+        Message::Fetch { id, view, key, .. } => format!("fetch {id:x} of view {} {}", view.epoch, text(key)),
         Message::Fetched(answer) => format!("fetched {:x} {:?}", answer.id, answer.entry.as_ref().map(|e| e.version)),
     };
     Some(text)

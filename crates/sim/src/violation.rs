@@ -27,6 +27,8 @@ pub enum Rule {
     Bounded,
     /// A barrier was passed by what is not on every replica.
     Stable,
+    /// The repeat of a named write did not get the first outcome.
+    Named,
     /// Dots, values or lives that cannot be.
     Sound,
     /// The judge of client histories found something.

@@ -73,14 +73,15 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::LegacyPrunedByNew => &[Mix::Views],
         Planted::SiblingOutdoes => &[Mix::ViewSplits],
         Planted::BarrierIgnoresEntries => &[Mix::OneWayHeld],
+        Planted::NameIgnored => &[Mix::Calm],
     }
 }
 
-/// How a bug is looked for. Barriers are asked for only by whoever looks for a bug of theirs: other runs are as they were.
+/// How a bug is looked for. Barriers and named writes are there only for who looks for a bug of theirs: other runs are as they were.
 fn options(bug: Planted, mix: Mix) -> Options {
     let options = Options::of(mix, seconds(mix));
     match bug {
-        Planted::BarrierIgnoresEntries => options,
+        Planted::BarrierIgnoresEntries | Planted::NameIgnored => options,
         _ => options.plain(),
     }
 }

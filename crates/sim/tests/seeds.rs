@@ -1,5 +1,5 @@
-//! Seeds that once found a bug in the core, and what it was. Whatever runs changed since, they must be clean. Barriers are left
-//! out, so that they run as they did before there were any.
+//! Seeds that once found a bug in the core, and what it was. Whatever runs changed since, they must be clean. Barriers and named
+//! writes are left out, so that they run as they did before there were any.
 
 use precede_sim::mix::Mix;
 use precede_sim::options::Options;

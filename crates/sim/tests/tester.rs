@@ -15,15 +15,17 @@ use precede_core::placement::view::{View, ViewRecord};
 use precede_core::placement::views::Views;
 use precede_core::replication::replica::Replica;
 use precede_core::table::Table;
-use precede_core::wire::request::{Outcome, Refusal, WriteConcern};
+use precede_core::wire::named::{Made, Name, Named};
+use precede_core::wire::request::{Outcome, Refusal, Reply, WriteConcern};
 use precede_sim::oracle::{Fate, Issue, Oracle, Sighting};
 use precede_sim::past::{Past, WriteIx};
 use precede_sim::properties::causal::Shown;
 use precede_sim::properties::live::Must;
+use precede_sim::properties::named::MadeUnder;
 use precede_sim::properties::rule_a::Scope;
 use precede_sim::properties::{
-    Holding, barrier, bounded, causal, convergent, durable, live, no_lost_write, no_resurrection, once, one_home,
-    present, rule_a, session, stable,
+    Holding, barrier, bounded, causal, convergent, durable, live, named, no_lost_write, no_resurrection, once,
+    one_home, present, rule_a, session, stable,
 };
 
 /// The keys of the one shard.
@@ -367,6 +369,37 @@ fn a_write_that_is_told_to_be_made_once_and_is_there_twice_is_caught() {
     once::check(&story.oracle, issue).unwrap_err();
     story.oracle.writes[copy.at()].lost = true;
     once::check(&story.oracle, issue).unwrap();
+}
+
+#[test]
+fn a_repeat_that_does_not_get_the_first_outcome_is_caught() {
+    let story = Story::new();
+    let named = Named { name: Name([1; 16]), content: 7 };
+    let (first, second) = (story.version(10), story.version(20));
+    let known = MadeUnder::from([(first, (7, Made::Added)), (second, (8, Made::Deleted))]);
+    let reply = |outcome, version: Version| Reply {
+        outcome,
+        context: Context { stable: version.timestamp, ..Context::default() },
+        served_by: NodeId(1),
+        version: Some(version),
+        acks: 1,
+        lost: false,
+        repeat_unconfirmed: false,
+    };
+    let added = Outcome::Written { replaced: false, concern_met: true };
+    let judge = |heard, reply: &Reply| named::answer(&named, &known, (heard, true), reply);
+    let good = reply(added.clone(), first);
+    judge(Some(first), &good).unwrap();
+    judge(Some(second), &good).unwrap();
+    judge(None, &reply(added.clone(), story.version(30))).unwrap();
+    judge(Some(second), &reply(added.clone(), story.version(30))).unwrap_err();
+    judge(Some(first), &Reply { version: None, ..reply(Outcome::Absent, first) }).unwrap_err();
+    judge(None, &reply(added, second)).unwrap_err();
+    judge(None, &reply(Outcome::Written { replaced: true, concern_met: true }, first)).unwrap_err();
+    judge(None, &Reply { context: Context::default(), ..good.clone() }).unwrap_err();
+    let taken = Reply { outcome: Outcome::Refused(Refusal::NameTaken), ..good };
+    judge(Some(first), &taken).unwrap();
+    named::answer(&named, &known, (Some(first), false), &taken).unwrap_err();
 }
 
 #[test]

@@ -70,6 +70,12 @@ async fn a_write_is_repeated_if_the_caller_opted_in() {
     let written = session.put_with("k", one(), &WriteOptions::new().retry_unknown(true)).await.unwrap();
     assert_eq!(written.node.as_str(), second.address());
     assert_eq!((first.seen().len(), second.seen().len()), (1, 1));
+    let name = |node: &ScriptedNode| node.seen()[0].idempotency_key.clone();
+    assert!(name(&first).is_some() && name(&first) == name(&second), "the repeat has the name of the first");
+    session.put_with("k", one(), &WriteOptions::new().idempotency_key("mine")).await.unwrap();
+    session.put("k", one()).await.unwrap();
+    let last: Vec<_> = second.seen().into_iter().chain(first.seen()).map(|seen| seen.idempotency_key).collect();
+    assert!(last.contains(&Some("mine".to_owned())) && last.contains(&None), "{last:?}");
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ pub(crate) struct Seen {
     pub(crate) target: String,
     pub(crate) key: String,
     pub(crate) contexts: Vec<String>,
+    pub(crate) idempotency_key: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -204,6 +205,7 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> io::Res
             target: head.uri.to_string(),
             key: percent_decode_str(key).decode_utf8().expect("keys are UTF-8").into_owned(),
             contexts,
+            idempotency_key: head.headers.get("idempotency-key").map(|v| v.to_str().expect("it is ASCII").to_owned()),
             body: body.clone(),
         });
         state.script.pop_front().or(state.always)

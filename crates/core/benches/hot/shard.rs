@@ -75,6 +75,7 @@ impl Shard {
                 concern: None,
                 deadline: Duration::from_secs(3),
                 mark: None,
+                named: None,
             };
             self.step(0, Input::Request { id: RequestId(self.requests), request });
         }

@@ -29,9 +29,10 @@ impl Node {
             && replica.origin.is_some()
         {
             replica.idle_to(clock);
+            replica.names.expire(now.monotonic);
             self.progress = true;
             self.settle(now, effects);
-            self.send_frames(effects, true);
+            self.send_frames(now, effects, true);
             self.send_status(effects);
             self.seek_recovery(now, effects);
         }

@@ -14,6 +14,7 @@ use crate::replication::sync::{Kind, Pass};
 use crate::request::pending::Pending;
 use crate::time::{Instant, Now};
 use crate::wire::message::{self, Message, SyncChunk, SyncPull};
+use crate::wire::named::Name;
 use crate::wire::request::Action;
 
 /// A hand-off from a node to itself takes a chunk in each such interval.
@@ -108,7 +109,7 @@ impl Node {
             return self.pull(now, effects);
         }
         let Some(pull) = self.next_pull() else { return };
-        match self.legacy_chunk(&pull, self.me) {
+        match self.legacy_chunk(now, &pull, self.me) {
             Some(mut chunk) => self.on_sync_chunk(now, self.me, self.life, &mut chunk, effects),
             None => self.give_up_pass(now),
         }
@@ -116,7 +117,7 @@ impl Node {
 
     /// A chunk of what this node held of a former view, for the shard that `to` holds now: nothing, if it held nothing. None if
     /// this node knows the view to be settled, or does not know it.
-    pub(super) fn legacy_chunk(&self, pull: &SyncPull, to: NodeId) -> Option<SyncChunk> {
+    pub(super) fn legacy_chunk(&self, now: Now, pull: &SyncPull, to: NodeId) -> Option<SyncChunk> {
         let id = pull.legacy?;
         if !matches!(self.views.place(&id), Place::Former(_)) {
             return None;
@@ -125,7 +126,7 @@ impl Node {
         let shard = view.shard_of_member(to)?;
         let owned = |hash: u64| view.shard_of_hash(hash).id == shard;
         let chunk = match self.legacies.get(&id) {
-            Some(legacy) => legacy.sync_chunk(pull, &self.stability, &self.views, Vec::new(), owned),
+            Some(legacy) => legacy.sync_chunk(now.monotonic, pull, &self.stability, &self.views, Vec::new(), owned),
             None => SyncChunk::nothing(pull),
         };
         Some(chunk)
@@ -133,18 +134,18 @@ impl Node {
 
     /// Whether everything that this replica needs to answer for a key is here, apart from the context: the key as it was
     /// handed over, and, if that is nothing, the word of those who may have it.
-    pub(super) fn has_key(&self, pending: &mut Pending) -> bool {
-        let Some(replica) = &self.replica else { return false };
+    pub(super) fn has_key(&mut self, now: Now, pending: &mut Pending) -> bool {
         let Some(hash) = pending.request.action.key().map(|key| key_hash(key)) else { return true };
-        self.look_up(hash, pending);
+        self.look_up(now, hash, pending);
+        let Some(replica) = &self.replica else { return false };
         if replica.lacks(hash, &pending.fetched).is_some() {
             return false;
         }
-        // A put is taken whatever is there.
+        // A put is taken whatever is there, unless an old owner may know its name.
         let is_put = matches!(pending.request.action, Action::Put { .. });
-        is_put
-            || replica.held.is_empty()
-            || self.is_visible(pending)
+        let is_named = pending.request.named.is_some();
+        replica.held.is_empty()
+            || (!is_named && (is_put || self.is_visible(pending)))
             || replica.held.keys().all(|id| self.is_absent(*id, hash, pending))
             || planted::is(Planted::AbsentInTransit)
             || planted::is(Planted::AbsentAtOne)
@@ -157,8 +158,9 @@ impl Node {
     }
 
     /// What this node holds itself is looked up at once.
-    fn look_up(&self, hash: u64, pending: &mut Pending) {
+    fn look_up(&mut self, now: Now, hash: u64, pending: &mut Pending) {
         let Some(replica) = &self.replica else { return };
+        let mut answers = Vec::new();
         for (id, held) in &replica.held {
             let shard = held.view.shard_of_hash(hash).id;
             let own = self.legacies.get(id).filter(|legacy| legacy.recovered && legacy.shared.shard == shard);
@@ -167,8 +169,13 @@ impl Node {
                 && pending.fetched.from(*id, self.me).is_none()
                 && let Some(key) = pending.request.action.key()
             {
-                pending.fetched.hear(self.me, legacy.fetch(0, key, self.stability.stable()));
+                let name = pending.request.named.as_ref().map(|named| named.name);
+                answers.push(legacy.fetch(now.monotonic, 0, key, name.as_ref(), self.stability.stable()));
             }
+        }
+        for answer in answers {
+            self.hear_fetched_name(now, &answer);
+            pending.fetched.hear(self.me, answer);
         }
     }
 
@@ -236,7 +243,9 @@ impl Node {
         self.fetches.insert(id, key);
         pending.fetch_tried.push((view, node));
         pending.fetching = Some(now.monotonic + self.config.cluster.heartbeat * 2);
-        self.send(node, Message::Fetch { id, view, key: name }, effects);
+        let key = name;
+        let name = pending.request.named.as_ref().map(|named| named.name);
+        self.send(node, Message::Fetch { id, view, key, name }, effects);
     }
 
     /// Notes that the old owner that was asked last has not answered in time.
@@ -254,14 +263,13 @@ impl Node {
         &mut self,
         now: Now,
         from: NodeId,
-        id: u64,
-        view: ViewId,
-        key: &[u8],
+        (id, view): (u64, ViewId),
+        (key, name): (&[u8], Option<Name>),
         effects: &mut Effects,
     ) {
         match (self.legacies.get(&view), self.views.place(&view)) {
             (Some(legacy), _) => {
-                let answer = legacy.fetch(id, key, self.stability.stable());
+                let answer = legacy.fetch(now.monotonic, id, key, name.as_ref(), self.stability.stable());
                 self.send(from, Message::Fetched(Box::new(answer)), effects);
             }
             (None, Place::Former(_)) => {
@@ -275,6 +283,7 @@ impl Node {
     /// An old owner answers.
     pub(super) fn on_fetched(&mut self, now: Now, from: NodeId, answer: message::Fetched, effects: &mut Effects) {
         let Some(key) = self.fetches.remove(&answer.id) else { return };
+        self.hear_fetched_name(now, &answer);
         if let Some(pending) = self.pending.get_mut(key) {
             if pending.fetch_tried.last() == Some(&(answer.view, from)) {
                 pending.fetching = None;

@@ -7,6 +7,7 @@ use crate::effect::{Effect, Effects};
 use crate::event::Event;
 use crate::node::Node;
 use crate::placement::hash::key_hash;
+use crate::replication::names::NAME_BYTES;
 use crate::replication::replica::Replica;
 use crate::table::memory::{entry_bytes, needed_bytes};
 use crate::table::value::Value;
@@ -16,8 +17,8 @@ use crate::wire::request::Refusal;
 const FREE_PART: u64 = 10;
 
 impl Node {
-    /// Bytes that the table, the window and what former views have left here take in memory, about. It is counted: the process takes
-    /// more, for itself and for what is on its way.
+    /// Bytes that the table, the window, the names of writes and what former views have left here take in memory, about. It is counted:
+    /// the process takes more, for itself and for what is on its way.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         let legacies: u64 = self.legacies.values().map(Replica::memory_bytes).sum();
@@ -30,6 +31,7 @@ impl Node {
         &mut self,
         key: &Bytes,
         value: &Value,
+        is_named: bool,
         effects: &mut Effects,
     ) -> Option<Refusal> {
         let limit = self.config.memory_bytes_max?;
@@ -37,7 +39,8 @@ impl Node {
         if held < limit - limit / FREE_PART {
             self.is_full = false;
         }
-        let needed = needed_bytes(key, Some(value.as_ref())) as u64;
+        let name = if is_named { NAME_BYTES } else { 0 };
+        let needed = (needed_bytes(key, Some(value.as_ref())) + name) as u64;
         if held.saturating_add(needed) <= limit {
             return None;
         }

@@ -87,7 +87,7 @@ impl Node {
             Message::Prepare(asked) => self.on_prepare(now, from, cluster, asked, effects),
             Message::Prepared(answer) => self.on_prepared(now, from, view, answer, effects),
             Message::Release { change } => self.on_release(from, change),
-            Message::Fetch { id, view, key } => self.on_fetch(now, from, id, view, &key, effects),
+            Message::Fetch { id, view, key, name } => self.on_fetch(now, from, (id, view), (&key, name), effects),
             Message::Fetched(answer) => self.on_fetched(now, from, *answer, effects),
             Message::Confirm { round, entries } => self.on_confirm(from, round, &entries, effects),
             Message::Confirmed { round, has } => {
@@ -217,7 +217,7 @@ impl Node {
         }
         let (Some(_), Some(peer)) = (replica.origin, self.peers.get_mut(&from)) else { return };
         let full = self.pass.as_ref().filter(|pass| pass.kind == Kind::Full && pass.legacy.is_none());
-        let ack = replica.on_frame(frame, full.and_then(|pass| pass.first.as_ref()));
+        let ack = replica.on_frame(now.monotonic, frame, full.and_then(|pass| pass.first.as_ref()));
         for write in &frame.writes {
             if let Some(id) = write.write_id {
                 let version = crate::causality::version::Version { timestamp: write.timestamp, origin: frame.origin };
@@ -313,7 +313,7 @@ impl Node {
 
     fn on_sync_pull(&mut self, now: Now, from: NodeId, pull: &SyncPull, effects: &mut Effects) {
         if pull.legacy.is_some() {
-            match self.legacy_chunk(pull, from) {
+            match self.legacy_chunk(now, pull, from) {
                 Some(chunk) => self.send(from, Message::SyncChunk(chunk), effects),
                 // It may not have heard yet that the view is settled.
                 None => self.send(from, self.news(now), effects),
@@ -324,7 +324,8 @@ impl Node {
         if replica.origin.is_none() || !self.peers.contains_key(&from) {
             return;
         }
-        let chunk = replica.sync_chunk(pull, &self.stability, &self.views, self.held_reports(), |_| true);
+        let chunk =
+            replica.sync_chunk(now.monotonic, pull, &self.stability, &self.views, self.held_reports(), |_| true);
         self.send(from, Message::SyncChunk(chunk), effects);
     }
 
@@ -353,7 +354,8 @@ impl Node {
         let before = pass.note_first(chunk).clone();
         let lost_from_legacy = planted::is(Planted::LegacyChunkLost) && pass.legacy.is_some() && from != self.me;
         let lost = (planted::is(Planted::HandOffLoses) && chunk.from > 0 || lost_from_legacy) && chunk.next.is_none();
-        let dropped = if lost { 0 } else { replica.on_sync_chunk(chunk, kind, legacy.map(|id| (id, from)), &before) };
+        let source = legacy.map(|id| (id, from));
+        let dropped = if lost { 0 } else { replica.on_sync_chunk(now.monotonic, chunk, kind, source, &before) };
         for entry in &chunk.entries {
             if let Some(id) = entry.payload.as_ref().and_then(|payload| payload.write_id) {
                 self.write_ids.insert(now.monotonic, id, entry.version);

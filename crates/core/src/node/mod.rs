@@ -9,6 +9,7 @@ mod handoff;
 mod lag;
 mod memory;
 mod messages;
+mod names;
 mod recover;
 mod report;
 mod requests;
@@ -304,7 +305,7 @@ impl Node {
             // Pending writes were taken: they obey the same bounds, and go out in the same step.
             self.settle(now, effects);
         }
-        self.send_frames(effects, false);
+        self.send_frames(now, effects, false);
         self.run_acks(now, effects);
     }
 
@@ -341,7 +342,7 @@ impl Node {
         }
     }
 
-    fn send_frames(&mut self, effects: &mut Effects, heartbeat: bool) {
+    fn send_frames(&mut self, now: Now, effects: &mut Effects, heartbeat: bool) {
         let Some((origin, replica)) = self.replica.as_ref().and_then(|r| r.origin.map(|origin| (origin, r))) else {
             return;
         };
@@ -352,7 +353,7 @@ impl Node {
                 continue;
             }
             let mut beat = heartbeat;
-            while let Some(frame) = peer.out.next_frame(origin, &replica.window, complete_to, beat) {
+            while let Some(frame) = peer.out.next_frame(now.monotonic, origin, &replica.window, complete_to, beat) {
                 frames.push((*node, frame));
                 beat = false;
             }

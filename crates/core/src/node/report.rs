@@ -239,6 +239,7 @@ impl Node {
         assert!(waiting <= WAITING_MAX && forwarded <= FORWARDED_MAX, "requests beyond their bound");
         assert!(self.acks.len() <= UNACKED_WRITES_MAX, "writes without answer beyond their bound");
         let Some(replica) = &self.replica else { return };
+        replica.names.check_invariants();
         assert!(replica.window.bytes() <= self.config.window_bytes_max, "the window is beyond its bound");
         assert!(replica.window.floor().0.entries.len() <= CONTEXT_ENTRIES_MAX, "the floor is beyond its bound");
         assert!(replica.recovered || replica.covered == Timestamp::ZERO, "covered before recovery");

@@ -11,7 +11,7 @@ use crate::causality::version::Version;
 use crate::effect::{Effect, Effects};
 use crate::id::{NodeId, Origin, RequestId, ShardId, Source};
 use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
-use crate::node::Node;
+use crate::node::{Node, Peer};
 use crate::placement::hash::key_hash;
 use crate::planted::{self, Planted};
 use crate::replication::claims::Fetches;
@@ -22,6 +22,7 @@ use crate::request::pending::Pending;
 use crate::table::value::Value;
 use crate::time::{Instant, Now};
 use crate::wire::message::{Forward, Message};
+use crate::wire::named::Made;
 use crate::wire::request::{Action, Outcome, Refusal, Reply, Request};
 
 impl Node {
@@ -49,7 +50,7 @@ impl Node {
         let left = deadline.since(now.monotonic);
         let action = Action::Count { shard };
         let context = Context::default();
-        let request = Request { action, context, wait: None, concern: None, deadline: left, mark: None };
+        let request = Request { action, context, wait: None, concern: None, deadline: left, mark: None, named: None };
         let pending = self.pending(now, Source::Count(shard), request, deadline);
         self.take(now, pending, effects);
     }
@@ -212,8 +213,10 @@ impl Node {
     fn patience(&self, now: Now, pending: &Pending) -> (Duration, Option<Duration>) {
         let cluster = &self.config.cluster;
         match pending.request.action {
-            Action::Put { .. } if self.views.is_settled() => (cluster.replication_wait, None),
-            // The key may be on its way from an old owner, who is asked for it.
+            Action::Put { .. } if self.views.is_settled() && pending.request.named.is_none() => {
+                (cluster.replication_wait, None)
+            }
+            // The key, or the name, may be on its way from others.
             Action::Put { .. } | Action::Delete { .. } => (cluster.delete_wait, None),
             // Every member asks the same.
             Action::Barrier => (pending.wait_until.since(now.monotonic), None),
@@ -275,8 +278,12 @@ impl Node {
         if matches!(pending.request.action, Action::Barrier) {
             return self.pass_barrier(pending, effects);
         }
-        if !self.has_key(pending) {
-            return false;
+        if self.answer_named(pending, effects) {
+            return true;
+        }
+        if !self.has_key(now, pending) {
+            // An old owner may have told the name.
+            return self.answer_named(pending, effects);
         }
         let hash = pending.request.action.key().map_or(0, |key| key_hash(key));
         let Some(replica) = &self.replica else { return false };
@@ -331,10 +338,18 @@ impl Node {
 
     /// Takes a write, or says why not. `satisfied`: whether the table shows all that the context needs.
     pub(super) fn write(&mut self, now: Now, pending: &Pending, satisfied: bool, effects: &mut Effects) {
+        if self.answer_named(pending, effects) {
+            return;
+        }
         let (source, asked) = (pending.source, &pending.request.context);
         if let Some(id) = &pending.write_id {
             if let Some(version) = self.write_ids.get(id) {
-                self.confirm_repeat(pending, version, effects);
+                let is_delete = matches!(pending.request.action, Action::Delete { .. });
+                let outcome = match is_delete {
+                    true => Outcome::Deleted { concern_met: true },
+                    false => Outcome::Written { replaced: false, concern_met: true },
+                };
+                self.confirm_repeat(pending, version, (outcome, asked.clone()), effects);
                 return;
             }
             // It may have been made here before, by another try of it: this one may be late. A router that knows that no other try can
@@ -373,12 +388,14 @@ impl Node {
             return;
         }
         if let Some(value) = value
-            && let Some(refusal) = self.refuse_beyond_memory(key, value, effects)
+            && let Some(refusal) = self.refuse_beyond_memory(key, value, pending.request.named.is_some(), effects)
         {
             self.refuse(source, asked.clone(), refusal, effects);
             return;
         }
-        self.clock.receive(asked.greatest());
+        // Whoever repeats a named write is told what its first answer revealed: it depends on that too.
+        let dependencies = if pending.request.named.is_some() { context.clone() } else { asked.clone() };
+        self.clock.receive(dependencies.greatest());
         let timestamp = self.clock.tick(now.wall);
         if pending.not_after.is_some_and(|last| timestamp > last) && !planted::is(Planted::NotAfterIgnored) {
             self.refuse(source, asked.clone(), Refusal::TooLate, effects);
@@ -386,13 +403,16 @@ impl Node {
         }
         let version = Version { timestamp, origin };
         let replica = self.replica.as_mut().expect("it was just found");
-        replica.write(Incoming {
-            version,
-            key,
-            value: value.map(Value::as_ref),
-            dependencies: asked.clone(),
-            write_id: pending.write_id,
-        });
+        let made = match (value, visible) {
+            (Some(_), true) => Made::Replaced,
+            (Some(_), false) => Made::Added,
+            (None, _) => Made::Deleted,
+        };
+        let named = pending.request.named.as_deref().map(|named| replica.names.begin(*named, made));
+        let value_bytes = value.map(Value::as_ref);
+        let write_id = pending.write_id;
+        let write = Incoming { version, key, value: value_bytes, dependencies, write_id, named };
+        replica.write(now.monotonic, write);
         if let Some(id) = pending.write_id {
             self.write_ids.insert(now.monotonic, id, version);
         }
@@ -424,22 +444,27 @@ impl Node {
     }
 
     /// A repeat of a write that is here already: the first outcome holds.
-    fn confirm_repeat(&mut self, pending: &Pending, version: Version, effects: &mut Effects) {
-        let mut context = pending.request.context.clone();
+    pub(super) fn confirm_repeat(
+        &mut self,
+        pending: &Pending,
+        version: Version,
+        (mut outcome, mut context): (Outcome, Context),
+        effects: &mut Effects,
+    ) {
         context.add(&version);
         let repeat_unconfirmed = !self.knows_copies(pending);
         // Who made it may be gone: only who says that it has it counts.
-        let holders = 1 + self.statuses().values().filter(|status| status.applied.covers(&version)).count();
-        let replicas = self.peers.len() + 1;
-        let concern_met = pending.request.concern.is_none_or(|concern| concern.count(replicas) <= holders);
-        let outcome = match pending.request.action {
-            Action::Delete { .. } => Outcome::Deleted { concern_met },
-            Action::Put { .. }
-            | Action::Get { .. }
-            | Action::Count { .. }
-            | Action::ChangeView(_)
-            | Action::Barrier => Outcome::Written { replaced: false, concern_met },
+        let own = self.replica.as_ref().and_then(|replica| replica.origin) == Some(version.origin);
+        let has_it = |peer: &&Peer| {
+            let is_told = own && peer.out.acked() >= version.timestamp;
+            is_told || peer.status.as_ref().is_some_and(|status| status.applied.covers(&version))
         };
+        let holders = 1 + self.peers.values().filter(has_it).count();
+        let replicas = self.peers.len() + 1;
+        let is_met = pending.request.concern.is_none_or(|concern| concern.count(replicas) <= holders);
+        if let Outcome::Written { concern_met, .. } | Outcome::Deleted { concern_met } = &mut outcome {
+            *concern_met = is_met;
+        }
         let acks = u32::try_from(holders).expect("replicas are few");
         let reply = Reply { acks, repeat_unconfirmed, ..self.reply(outcome, context, Some(version)) };
         self.answer(pending.source, reply, effects);

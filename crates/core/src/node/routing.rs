@@ -300,7 +300,11 @@ impl Node {
                 is_known || !pending.request.action.is_write()
             })
             .collect();
-        let chances: Vec<u64> = candidates.iter().map(|_| random(&mut self.rng)).collect();
+        // A repeat finds the first where all routers send writes of one name to the same replica.
+        let chances: Vec<u64> = match &pending.request.named {
+            Some(named) => candidates.iter().map(|node| named.name.place(*node)).collect(),
+            None => candidates.iter().map(|_| random(&mut self.rng)).collect(),
+        };
         let rank = |node: &NodeId| {
             let sick = u8::from(!self.is_up(*node)) + u8::from(self.avoid.contains_key(node));
             let lacks = owner && !self.peer_has(*node, pending);
@@ -349,8 +353,8 @@ impl Node {
                 self.finish_forwarded(&pending, id, reply, effects);
                 return;
             }
-            // What another replica of the shard took would have to be taken there too.
-            Refusal::MemoryFull { .. } if !pending.unknown => {
+            // What another replica of the shard took would have to be taken there too; and who does not know the name knows less.
+            Refusal::MemoryFull { .. } | Refusal::NameTaken if !pending.unknown => {
                 self.finish_forwarded(&pending, id, reply, effects);
                 return;
             }
@@ -377,6 +381,7 @@ impl Node {
             | Refusal::UnexpectedEpoch { .. }
             | Refusal::WouldGiveUp(_)
             | Refusal::MemoryFull { .. }
+            | Refusal::NameTaken
             | Refusal::NotOwner => {}
         }
         if pending.attempts.is_empty() && !pending.unknown {
@@ -398,8 +403,12 @@ impl Node {
         for attempt in &pending.attempts {
             self.forwards.remove(&attempt.id);
         }
+        // A write that has a name may have been made by another request.
+        let is_named = pending.request.named.is_some();
         let made_it = |attempt: &Attempt, version: &Version| {
-            attempt.at == version.origin.node && attempt.not_after.is_some_and(|last| version.timestamp <= last)
+            !is_named
+                && attempt.at == version.origin.node
+                && attempt.not_after.is_some_and(|last| version.timestamp <= last)
         };
         // Who answers cannot know what became of later tries, nor of one at an owner that a view change has written off since; of
         // other earlier ones it may know, and the one that made this very version made no other.

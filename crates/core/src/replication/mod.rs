@@ -4,6 +4,7 @@ pub mod age;
 pub mod claims;
 pub mod held;
 pub mod lives;
+pub mod names;
 pub mod passes;
 pub mod reading;
 pub mod replica;

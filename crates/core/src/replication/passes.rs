@@ -20,7 +20,9 @@ use crate::replication::sync::{Before, Kind};
 use crate::table::entry::Entry;
 use crate::table::memory::shared_bytes;
 use crate::table::{Bounds, Walk};
+use crate::time::Instant;
 use crate::wire::message::{Fetched, HandedOver, HeldReport, Past, SyncChunk, SyncPull};
+use crate::wire::named::{KnownName, Name};
 use crate::wire::sync_entry::{SyncEntry, SyncPayload};
 
 impl Replica {
@@ -28,6 +30,7 @@ impl Replica {
     #[must_use]
     pub fn sync_chunk(
         &self,
+        now: Instant,
         pull: &SyncPull,
         stability: &Stability,
         views: &Views,
@@ -41,12 +44,22 @@ impl Replica {
             None => (self.sync_chunk_entries, SYNC_CHUNK_BYTES_TARGET),
             Some(_) => (self.sync_chunk_entries.min(HAND_OFF_CHUNK_ENTRIES_MAX), HAND_OFF_CHUNK_BYTES_TARGET),
         };
-        let walk = match pull.full || !self.is_all_claimed(&theirs, pull.has_older) {
-            true => self.table().walk(pull.from, Bounds { entries_max, bytes_max }, owned),
-            false => Walk { entries: Vec::new(), next: None },
+        let (walk, (mut names, next)) = match pull.full || !self.is_all_claimed(&theirs, pull.has_older) {
+            true => {
+                let walk = self.table().walk(pull.from, Bounds { entries_max, bytes_max }, &owned);
+                let names = self.names.walk(now, pull.from, walk.next, entries_max);
+                (walk, names)
+            }
+            false => (Walk { entries: Vec::new(), next: None }, Default::default()),
         };
+        names.retain(|known| owned(known.key_hash) && !target_has(&known.version));
+        // Where there are many names the chunk ends before the walk.
+        let end = next.filter(|_| next != walk.next);
         let mut entries = Vec::with_capacity(walk.entries.len());
         for entry in walk.entries {
+            if end.is_some_and(|end| key_hash(entry.key()) >= end) {
+                break;
+            }
             let version = self.table().version(&entry);
             let has = target_has(&version);
             if has && !pull.full {
@@ -55,11 +68,15 @@ impl Replica {
             let payload = (!has).then(|| self.payload(&version, stable));
             entries.push(SyncEntry { version, entry, payload });
         }
-        let (floor, floor_at) = self.window.floor();
+        // What is still in the table goes with its dependencies.
+        let is_current = |known: &&KnownName| {
+            self.window.get(&known.version).is_some_and(|write| self.holds(&known.version, &write.entry))
+        };
+        let floor = self.floor_with(names.iter().filter(|known| !is_current(known)), stable);
         SyncChunk {
             pass: pull.pass,
             from: pull.from,
-            next: walk.next,
+            next,
             legacy: pull.legacy,
             recovered: self.recovered,
             settled: views.settled().iter().copied().collect(),
@@ -72,9 +89,33 @@ impl Replica {
             horizon: self.horizon,
             covered: stability.words(),
             former: stability.former_words(),
-            floor: (floor.clone(), floor_at),
+            floor,
             entries,
+            names,
         }
+    }
+
+    /// The floor, with what the answers to repeats of these writes must carry. A target may not get the writes, which may be overwritten
+    /// here: then there is no other place for it.
+    fn floor_with<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a KnownName>,
+        stable: Timestamp,
+    ) -> (Context, Timestamp) {
+        let (floor, floor_at) = self.window.floor();
+        let mut floor = (floor.clone(), floor_at);
+        for known in names.into_iter().filter(|known| known.version.timestamp > stable) {
+            if let Some(write) = self.window.get(&known.version) {
+                floor.0.merge(&write.dependencies);
+                floor.1 = floor.1.max(known.version.timestamp);
+            }
+        }
+        floor
+    }
+
+    fn holds(&self, version: &Version, entry: &Entry) -> bool {
+        let held = self.table().get(entry.key(), key_hash(entry.key()));
+        held.is_some_and(|held| self.table().version(&held) == *version)
     }
 
     /// Whether claims cover all that this replica has ever put in its table, so that there is nothing to look for.
@@ -91,6 +132,7 @@ impl Replica {
     /// `legacy`: the former view that is handed over, and by whom.
     pub fn on_sync_chunk(
         &mut self,
+        now: Instant,
         chunk: &mut SyncChunk,
         kind: Kind,
         legacy: Option<(ViewId, NodeId)>,
@@ -99,6 +141,9 @@ impl Replica {
         // Settled at the end of the step: what is stable leaves the window again.
         self.window.merge_floor(&chunk.floor.0, chunk.floor.1);
         self.raise_horizon(chunk.horizon);
+        for known in &chunk.names {
+            self.hear_name(now, known);
+        }
         for entry in &mut chunk.entries {
             let reflected = match kind {
                 Kind::Missing | Kind::Full => self.covers(&entry.version, entry.entry.key()),
@@ -144,7 +189,7 @@ impl Replica {
         let dependencies = dependencies(&entry.version, Some(payload));
         // Before it is shared with the table: then the allocation that the message was decoded to serves.
         entry.entry.set_origin(self.table().origins.intern(&entry.version.origin));
-        let applied = self.store(entry.version, entry.entry.clone(), dependencies, payload.write_id);
+        let applied = self.store(entry.version, entry.entry.clone(), dependencies, payload.write_id, None);
         if is_own && applied.stored {
             self.shared_bytes += shared_bytes(&entry.entry);
         }
@@ -163,24 +208,27 @@ impl Replica {
 
     /// One key, for a new owner that does not have it yet (design 11.4).
     #[must_use]
-    pub fn fetch(&self, id: u64, key: &[u8], stable: Timestamp) -> Fetched {
-        let entry = self.table().get(key, key_hash(key)).map(|entry| {
+    pub fn fetch(&self, now: Instant, id: u64, key: &[u8], name: Option<&Name>, stable: Timestamp) -> Fetched {
+        let hash = key_hash(key);
+        let known = name.and_then(|name| self.names.get(hash, name)?.told(hash, now));
+        let entry = self.table().get(key, hash).map(|entry| {
             let version = self.table().version(&entry);
             let payload = Some(self.payload(&version, stable));
             SyncEntry { version, entry, payload }
         });
-        let (floor, floor_at) = self.window.floor();
+        let floor = self.floor_with(&known, stable);
         Fetched {
             id,
             view: self.shared.view.id,
             entry,
+            known,
             vector: self.applied.clone(),
             closed: self.lives.closed().values().copied().collect(),
             recovered: self.recovered,
             past: self.past(),
             covered: self.covered,
             horizon: self.horizon,
-            floor: (floor.clone(), floor_at),
+            floor,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::planted::{self, Planted};
 use crate::replication::claims::Claims;
 use crate::replication::held::Held;
 use crate::replication::lives::{Lives, Standing};
+use crate::replication::names::{Names, Naming};
 use crate::replication::stability::Stability;
 use crate::replication::sync::Before;
 use crate::replication::window::{Window, WindowWrite};
@@ -28,7 +29,9 @@ use crate::table::entry::Entry;
 use crate::table::memory::shared_bytes;
 use crate::table::value::ValueRef;
 use crate::table::{Applied, Table};
+use crate::time::Instant;
 use crate::wire::message::{Ack, ClosedLives, Frame, HeldReport, Past, Status, StreamWrite, WriteId};
+use crate::wire::named::{KnownName, NamedWrite};
 
 /// Everything a replica holds. Knows nothing of peers, requests or time-outs.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub struct Replica {
     pub lives: Lives,
     /// Recent writes.
     pub window: Window,
+    /// The names of recent writes.
+    pub names: Names,
     /// Whether it holds all that its shard's recovered replicas held.
     pub recovered: bool,
     /// Whether all replicas of the shard have lost their memory under this view, and with it what older ones had written.
@@ -80,6 +85,8 @@ pub struct Incoming<'a> {
     pub dependencies: Context,
     /// Its name across tries.
     pub write_id: Option<WriteId>,
+    /// Its client's name for it.
+    pub named: Option<NamedWrite>,
 }
 
 impl Replica {
@@ -100,6 +107,7 @@ impl Replica {
             seen: VersionVector::default(),
             lives,
             window: Window::default(),
+            names: Names::new(config.cluster.name_retention),
             recovered: false,
             has_lost: false,
             covered: Timestamp::ZERO,
@@ -122,7 +130,7 @@ impl Replica {
     /// Bytes that it takes in memory, about: an entry that is in the window too counts there as well.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.table().memory_bytes() + self.window.bytes() as u64
+        self.table().memory_bytes() + (self.window.bytes() + self.names.bytes()) as u64
     }
 
     /// How many of these bytes this node's legacies take as well.
@@ -227,9 +235,9 @@ impl Replica {
     }
 
     /// Takes a write of this node: "take a timestamp, apply, append to the window, advance" is one step (design 6.5).
-    pub fn write(&mut self, write: Incoming<'_>) {
+    pub fn write(&mut self, now: Instant, write: Incoming<'_>) {
         let version = write.version;
-        self.put(write);
+        self.put(now, write);
         self.applied.advance(version.origin, version.timestamp);
     }
 
@@ -243,7 +251,7 @@ impl Replica {
     /// Takes a frame of a stream. The caller has checked that it comes from the newest life known. `naming`: what the source of
     /// a sync had before it began to name all its keys: what that covers the sync brings, unless it was deleted and collected
     /// there, and the keys passed already are not named again.
-    pub fn on_frame(&mut self, frame: &Frame, naming: Option<&Before>) -> Ack {
+    pub fn on_frame(&mut self, now: Instant, frame: &Frame, naming: Option<&Before>) -> Ack {
         let origin = frame.origin;
         let mut beyond = Vec::new();
         let known = self.applied.get(&origin).max(origin.start);
@@ -265,13 +273,15 @@ impl Replica {
                 beyond.push(write.timestamp);
             }
             if !is_here {
-                self.put(Incoming {
+                let incoming = Incoming {
                     version,
                     key: &write.key,
                     value: write.value.as_ref().map(|value| value.as_ref()),
                     dependencies: write.dependencies.clone(),
                     write_id: write.write_id,
-                });
+                    named: write.named,
+                };
+                self.put(now, incoming);
             }
         }
         self.applied.advance(origin, if gap { known } else { frame.up_to.max(known) });
@@ -396,10 +406,21 @@ impl Replica {
         *reading = clock;
     }
 
-    pub(super) fn put(&mut self, write: Incoming<'_>) {
+    pub(super) fn put(&mut self, now: Instant, write: Incoming<'_>) {
         let Version { timestamp, origin } = write.version;
         let entry = Entry::new(write.key, timestamp, self.table().origins.intern(&origin), write.value);
-        self.store(write.version, entry, write.dependencies, write.write_id);
+        let naming = write.named.and_then(|named| self.names.naming(now, &named));
+        if let Some(naming) = naming {
+            self.names.insert(key_hash(write.key), write.version, naming);
+        }
+        self.store(write.version, entry, write.dependencies, write.write_id, naming);
+    }
+
+    /// Takes note of a name that a sync or an old owner has told of.
+    pub fn hear_name(&mut self, now: Instant, known: &KnownName) {
+        if let Some(naming) = self.names.naming(now, &known.write) {
+            self.names.insert(known.key_hash, known.version, naming);
+        }
     }
 
     /// The same of an entry that is built already, and that names its origin as the table does.
@@ -409,6 +430,7 @@ impl Replica {
         entry: Entry,
         dependencies: Context,
         write_id: Option<WriteId>,
+        naming: Option<Naming>,
     ) -> Applied {
         let Version { timestamp, origin } = version;
         let hash = key_hash(entry.key());
@@ -430,7 +452,8 @@ impl Replica {
                 held.note(&version, hash, is_told);
             }
         }
-        self.window.insert(origin, WindowWrite { entry, dependencies: Arc::new(dependencies), write_id });
+        let named = naming.map(Box::new);
+        self.window.insert(origin, WindowWrite { entry, dependencies: Arc::new(dependencies), write_id, named });
         applied
     }
 }

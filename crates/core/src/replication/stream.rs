@@ -42,6 +42,7 @@ impl Outgoing {
     /// the exclusion that makes a write atomic (design 6.5); a heartbeat is sent even if there is nothing new.
     pub fn next_frame(
         &mut self,
+        now: Instant,
         origin: Origin,
         window: &Window,
         complete_to: Timestamp,
@@ -57,7 +58,7 @@ impl Outgoing {
                 break;
             }
             bytes += write.entry.content_bytes();
-            writes.push(stream_write(write));
+            writes.push(stream_write(now, write));
         }
         if writes.is_empty() && !heartbeat {
             return None;
@@ -89,12 +90,13 @@ impl Outgoing {
     }
 }
 
-fn stream_write(write: &WindowWrite) -> StreamWrite {
+fn stream_write(now: Instant, write: &WindowWrite) -> StreamWrite {
     StreamWrite {
         timestamp: write.entry.timestamp(),
         key: Bytes::copy_from_slice(write.entry.key()),
         value: write.entry.value().map(|value| value.to_owned()),
         dependencies: (*write.dependencies).clone(),
         write_id: write.write_id,
+        named: write.named.as_ref().and_then(|naming| naming.told(now)),
     }
 }

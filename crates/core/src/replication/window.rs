@@ -9,6 +9,7 @@ use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::id::Origin;
 use crate::planted::{self, Planted};
+use crate::replication::names::Naming;
 use crate::table::entry::Entry as TableEntry;
 use crate::wire::message::WriteId;
 
@@ -24,6 +25,8 @@ pub struct WindowWrite {
     pub dependencies: Arc<Context>,
     /// Its name across tries.
     pub write_id: Option<WriteId>,
+    /// Its client's name for it. In a place of its own: few writes have one.
+    pub named: Option<Box<Naming>>,
 }
 
 impl WindowWrite {

@@ -12,6 +12,7 @@ use crate::id::{Life, NodeId, Origin, ShardId, ViewId};
 use crate::placement::view::ViewRecord;
 use crate::table::value::Value;
 use crate::time::WallTime;
+use crate::wire::named::{KnownName, Name, NamedWrite};
 use crate::wire::request::{Reply, Request};
 use crate::wire::sync_entry::SyncEntry;
 
@@ -113,6 +114,8 @@ pub enum Message {
         view: ViewId,
         /// The key.
         key: Bytes,
+        /// The name of a write of it, if that is asked for too.
+        name: Option<Name>,
     },
     /// The answer.
     Fetched(Box<Fetched>),
@@ -250,6 +253,8 @@ pub struct Fetched {
     pub view: ViewId,
     /// The entry; none if the old owner has none.
     pub entry: Option<SyncEntry>,
+    /// The write that has the name, if one was asked for and is known.
+    pub known: Option<KnownName>,
     /// Its vector.
     pub vector: VersionVector,
     /// Lives closed under that view.
@@ -279,6 +284,8 @@ pub struct StreamWrite {
     pub dependencies: Context,
     /// The write id, if it was forwarded.
     pub write_id: Option<WriteId>,
+    /// Its client's name for it, if it has one.
+    pub named: Option<NamedWrite>,
 }
 
 /// Part of a stream (design 8.1).
@@ -401,6 +408,8 @@ pub struct SyncChunk {
     pub floor: (Context, Timestamp),
     /// The entries.
     pub entries: Vec<SyncEntry>,
+    /// The names of writes of keys in this part of the walk that the target lacks, whether the keys are still there or not.
+    pub names: Vec<KnownName>,
 }
 
 /// Names a client's write across tries at several replicas (design 15.3).
@@ -434,6 +443,7 @@ impl SyncChunk {
             former: Vec::new(),
             floor: (Context::default(), Timestamp::ZERO),
             entries: Vec::new(),
+            names: Vec::new(),
         }
     }
 }
@@ -446,6 +456,7 @@ impl Fetched {
             id,
             view,
             entry: None,
+            known: None,
             vector: VersionVector::default(),
             closed: Vec::new(),
             recovered: false,

@@ -3,5 +3,6 @@
 pub mod codec;
 pub mod mark;
 pub mod message;
+pub mod named;
 pub mod request;
 pub mod sync_entry;

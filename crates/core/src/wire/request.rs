@@ -10,6 +10,7 @@ use crate::causality::version::Version;
 use crate::id::{Address, NodeId, ShardId};
 use crate::table::value::Value;
 use crate::wire::mark::Mark;
+use crate::wire::named::Named;
 
 /// A client's request, parsed and within the limits of size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,8 @@ pub struct Request {
     pub deadline: Duration,
     /// What it is known by outside, if it is known by anything.
     pub mark: Option<Box<Mark>>,
+    /// For a write: what its client calls it, to have a repeat recognised (design 7.6).
+    pub named: Option<Box<Named>>,
 }
 
 /// What a request asks for.
@@ -291,4 +294,7 @@ pub enum Refusal {
         /// `memory_bytes_max`.
         limit: u64,
     },
+    /// 422. Another write of the key has this name; nothing was done.
+    #[error("Idempotency-Key was used for another write of this key: choose a new one for each write")]
+    NameTaken,
 }

@@ -55,6 +55,7 @@ fn frames(node: NodeId, steps: &[Step], cuts: usize) -> Vec<Frame> {
                 value: (!deletes).then_some(value),
                 dependencies: Context::default(),
                 write_id: None,
+                named: None,
             }
         });
         let writes = writes.collect();
@@ -78,7 +79,7 @@ fn what_a_full_sync_names_is_left_to_it() {
     let (mut source, peers) = replica(1);
     let (mut target, _) = replica(2);
     let sent = frames(peers[0], &[(0, 1, false), (1, 1, false), (2, 1, false)], 2);
-    source.on_frame(&sent[0], None);
+    source.on_frame(Instant::default(), &sent[0], None);
     let views = Views::new(VIEW.clone());
     let pull = SyncPull {
         pass: 1,
@@ -90,16 +91,16 @@ fn what_a_full_sync_names_is_left_to_it() {
         has_older: false,
         from: 0,
     };
-    let chunk = source.sync_chunk(&pull, &Stability::new(&VIEW), &views, Vec::new(), |_| true);
+    let chunk = source.sync_chunk(Instant::default(), &pull, &Stability::new(&VIEW), &views, Vec::new(), |_| true);
     let life = Life { node: VIEW.members_of(VIEW.shards()[0].id)[0], start: Timestamp(1) };
     let mut pass = Pass::new(1, life, Kind::Full, None, Timestamp::ZERO, Instant::default());
     let before = pass.note_first(&chunk);
-    let ack = target.on_frame(&sent[0], Some(before));
+    let ack = target.on_frame(Instant::default(), &sent[0], Some(before));
     assert!(ack.gap && ack.beyond.is_empty());
-    let ack = target.on_frame(&sent[1], Some(before));
+    let ack = target.on_frame(Instant::default(), &sent[1], Some(before));
     assert_eq!((ack.gap, ack.beyond), (true, vec![sent[1].up_to]));
     assert_eq!(contents(&target).len(), 1, "only what the source did not have");
-    let ack = target.on_frame(&sent[0], None);
+    let ack = target.on_frame(Instant::default(), &sent[0], None);
     assert_eq!((ack.gap, ack.applied), (false, sent[0].up_to));
 }
 
@@ -118,11 +119,11 @@ proptest! {
         let all: Vec<Frame> =
             peers.iter().zip(&streams).flat_map(|(node, steps)| frames(*node, steps, cuts)).collect();
         for frame in &all {
-            prop_assert!(!in_order.on_frame(frame, None).gap);
+            prop_assert!(!in_order.on_frame(Instant::default(), frame, None).gap);
         }
         if !all.is_empty() {
             for index in &order {
-                disturbed.on_frame(index.get(&all), None);
+                disturbed.on_frame(Instant::default(), index.get(&all), None);
             }
         }
         // What was lost is sent again: last frames first, or in order.
@@ -131,7 +132,7 @@ proptest! {
             again.reverse();
         }
         for frame in again {
-            disturbed.on_frame(frame, None);
+            disturbed.on_frame(Instant::default(), frame, None);
         }
         prop_assert_eq!(disturbed.table().digest(), in_order.table().digest());
         prop_assert_eq!(contents(&disturbed), contents(&in_order));
@@ -139,7 +140,7 @@ proptest! {
         // Beyond a gap nothing is claimed; once everything has come in order, all is.
         prop_assert!(matches!(disturbed.applied.compare(&in_order.applied), Causality::Equal | Causality::Before));
         for frame in &all {
-            disturbed.on_frame(frame, None);
+            disturbed.on_frame(Instant::default(), frame, None);
         }
         prop_assert_eq!(&disturbed.applied, &in_order.applied);
         prop_assert_eq!(disturbed.table().digest(), in_order.table().digest());

@@ -14,6 +14,7 @@ use precede_core::wire::message::{
     Ack, ClosedLives, Envelope, Fetched, FormerReport, Forward, Frame, HandedOver, HeldReport, Message, Past, Prepare,
     Prepared, Statement, Status, StreamWrite, SyncChunk, SyncPull, ViewNews, WriteId,
 };
+use precede_core::wire::named::{KnownName, Made, Name, Named, NamedWrite};
 use precede_core::wire::request::{
     Action, Missing, Move, Outcome, Refusal, Reply, Request, ViewChange, ViewChanged, WriteConcern,
 };
@@ -40,6 +41,27 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn write_id() -> impl Strategy<Value = WriteId> {
     (any_timestamp(), any_number()).prop_map(|(taken, nonce)| WriteId { taken, nonce })
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    any::<[u8; 16]>().prop_map(Name)
+}
+
+fn named() -> impl Strategy<Value = Named> {
+    (name(), any_number()).prop_map(|(name, content)| Named { name, content })
+}
+
+fn named_write() -> impl Strategy<Value = NamedWrite> {
+    let made = prop::sample::select(vec![Made::Added, Made::Replaced, Made::Deleted]);
+    (named(), made, duration()).prop_map(|(named, made, left)| NamedWrite { named, made, left })
+}
+
+fn known_name() -> impl Strategy<Value = KnownName> {
+    (any_number(), any_version(), named_write()).prop_map(|(key_hash, version, write)| KnownName {
+        key_hash,
+        version,
+        write,
+    })
 }
 
 fn concern() -> impl Strategy<Value = WriteConcern> {
@@ -183,13 +205,14 @@ fn sync_entry() -> impl Strategy<Value = SyncEntry> {
 }
 
 fn fetched() -> impl Strategy<Value = Fetched> {
-    let names = (any_number(), any_view_id(), of(sync_entry()));
+    let names = (any_number(), any_view_id(), of(sync_entry()), of(known_name()));
     let times = (any_timestamp(), any_timestamp(), (any_context(), any_timestamp()));
     (names, any_vector(), closed(), (any::<bool>(), past()), times).prop_map(
-        |((id, view, entry), vector, closed, (recovered, past), (covered, horizon, floor))| Fetched {
+        |((id, view, entry, known), vector, closed, (recovered, past), (covered, horizon, floor))| Fetched {
             id,
             view,
             entry,
+            known,
             vector,
             closed,
             recovered,
@@ -202,14 +225,15 @@ fn fetched() -> impl Strategy<Value = Fetched> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    (action(), any_context(), of(duration()), of(concern()), duration(), of(mark())).prop_map(
-        |(action, context, wait, concern, deadline, mark)| Request {
+    (action(), any_context(), of(duration()), of(concern()), duration(), (of(mark()), of(named()))).prop_map(
+        |(action, context, wait, concern, deadline, (mark, named))| Request {
             action,
             context,
             wait,
             concern,
             deadline,
             mark: mark.map(Box::new),
+            named: named.map(Box::new),
         },
     )
 }
@@ -232,6 +256,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::NotOwner),
         Just(Refusal::TooLate),
         Just(Refusal::OutcomeUnknown),
+        Just(Refusal::NameTaken),
         any_number().prop_map(|limit| Refusal::MemoryFull { limit }),
         ".{0,8}".prop_map(Refusal::BadView),
         ".{0,8}".prop_map(Refusal::ViewChangeInProgress),
@@ -269,8 +294,15 @@ fn reply() -> impl Strategy<Value = Reply> {
 }
 
 fn frame() -> impl Strategy<Value = Frame> {
-    let write = (any_timestamp(), bytes(), of(value()), any_context(), of(write_id())).prop_map(
-        |(timestamp, key, value, dependencies, write_id)| StreamWrite { timestamp, key, value, dependencies, write_id },
+    let write = (any_timestamp(), bytes(), of(value()), any_context(), of(write_id()), of(named_write())).prop_map(
+        |(timestamp, key, value, dependencies, write_id, named)| StreamWrite {
+            timestamp,
+            key,
+            value,
+            dependencies,
+            write_id,
+            named,
+        },
     );
     (any_origin(), any_timestamp(), vec(write, 0..4), any_timestamp())
         .prop_map(|(origin, previous, writes, up_to)| Frame { origin, previous, writes, up_to })
@@ -330,8 +362,9 @@ fn chunk() -> impl Strategy<Value = SyncChunk> {
     let vectors = (any_vector(), any_vector(), lives(), closed(), any_timestamp());
     let covered = (vec((any_node(), any_timestamp()), 0..3), vec((any_view_id(), any_timestamp()), 0..3));
     let former = (of(any_view_id()), vec(any_view_id(), 0..3), past(), held());
-    (place, former, vectors, covered, (any_context(), any_timestamp()), vec(sync_entry(), 0..4)).prop_map(
-        |(place, former, (vector, seen, lives, closed, horizon), (covered, former_words), floor, entries)| {
+    let told = (vec(sync_entry(), 0..4), vec(known_name(), 0..4));
+    (place, former, vectors, covered, (any_context(), any_timestamp()), told).prop_map(
+        |(place, former, (vector, seen, lives, closed, horizon), (covered, former_words), floor, (entries, names))| {
             let ((pass, from, next, recovered), (legacy, settled, past, held)) = (place, former);
             SyncChunk {
                 pass,
@@ -351,6 +384,7 @@ fn chunk() -> impl Strategy<Value = SyncChunk> {
                 former: former_words,
                 floor,
                 entries,
+                names,
             }
         },
     )
@@ -405,7 +439,12 @@ fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(change, known_life, lease)| Message::Prepare(Prepare { change, known_life, lease })),
         prepared().prop_map(Message::Prepared),
         any_number().prop_map(|change| Message::Release { change }),
-        (any_number(), any_view_id(), bytes()).prop_map(|(id, view, key)| Message::Fetch { id, view, key }),
+        (any_number(), any_view_id(), bytes(), of(name())).prop_map(|(id, view, key, name)| Message::Fetch {
+            id,
+            view,
+            key,
+            name
+        }),
         (any_number(), any_vector()).prop_map(|(round, entries)| Message::Confirm { round, entries }),
         (any_number(), any::<bool>()).prop_map(|(round, has)| Message::Confirmed { round, has }),
         fetched().prop_map(|fetched| Message::Fetched(Box::new(fetched))),

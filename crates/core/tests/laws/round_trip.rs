@@ -24,7 +24,8 @@ fn forward(key: usize, content_type: usize, mark: Option<Mark>) -> Bytes {
     let key = Bytes::from(vec![b'k'; key]);
     let value = Value { content_type: Some("t".repeat(content_type)), bytes: Bytes::new() };
     let (action, deadline, mark) = (Action::Put { key, value }, Duration::from_secs(1), mark.map(Box::new));
-    let request = Request { action, context: Context::default(), wait: None, concern: None, deadline, mark };
+    let request =
+        Request { action, context: Context::default(), wait: None, concern: None, deadline, mark, named: None };
     let forward = Forward {
         id: 1,
         hops: 1,

@@ -89,7 +89,7 @@ fn a_routed_read_waits_as_long_as_it_says() {
                 5,
                 Input::Request {
                     id: RequestId(99),
-                    request: Request { action, context, wait, concern: None, deadline, mark: None },
+                    request: Request { action, context, wait, concern: None, deadline, mark: None, named: None },
                 },
             );
             let reply = lab.answer(99, deadline);

@@ -220,9 +220,15 @@ impl Lab {
 
     /// Asks a node something; [`Lab::replies`] will have the answer.
     pub(crate) fn submit(&mut self, at: usize, action: Action, context: &Context, deadline: Duration) -> u64 {
+        let request =
+            Request { action, context: context.clone(), wait: None, concern: None, deadline, mark: None, named: None };
+        self.submit_request(at, request)
+    }
+
+    /// The same of a request with all its ornaments.
+    pub(crate) fn submit_request(&mut self, at: usize, request: Request) -> u64 {
         self.next += 1;
         let id = self.next;
-        let request = Request { action, context: context.clone(), wait: None, concern: None, deadline, mark: None };
         self.step(at, Input::Request { id: RequestId(id), request });
         id
     }

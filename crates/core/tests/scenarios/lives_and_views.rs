@@ -152,7 +152,15 @@ fn who_has_not_heard_of_a_view_yet_does_not_call_a_context_lost() {
     for (at, key) in ["k", "a", "b", "c", "d"].into_iter().enumerate() {
         let action = Action::Get { key: Bytes::from_static(key.as_bytes()) };
         let (wait, deadline) = (Some(Duration::ZERO), Duration::from_secs(3));
-        let request = Request { action, context: written.context.clone(), wait, concern: None, deadline, mark: None };
+        let request = Request {
+            action,
+            context: written.context.clone(),
+            wait,
+            concern: None,
+            deadline,
+            mark: None,
+            named: None,
+        };
         let id = 9000 + at as u64;
         lab.step(3, Input::Request { id: RequestId(id), request });
         assert!(!is_lost(&lab.answer(id, DEADLINE)), "{key}");

@@ -13,6 +13,7 @@ mod lab;
 mod lags;
 mod lives_and_views;
 mod memory;
+mod named;
 mod names;
 mod script;
 mod settled_before;
@@ -217,7 +218,8 @@ fn a_node_that_starts_is_not_set_forward_by_a_context() {
         (1_001, Action::Put { key: key.into(), value: precede_core::table::value::Value::json("1") }),
     ] {
         let deadline = std::time::Duration::from_secs(3);
-        let request = Request { action, context: context.clone(), wait: None, concern: None, deadline, mark: None };
+        let request =
+            Request { action, context: context.clone(), wait: None, concern: None, deadline, mark: None, named: None };
         lab.step(0, Input::Request { id: precede_core::id::RequestId(id), request });
     }
     lab.run(200);

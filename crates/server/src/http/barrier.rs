@@ -65,7 +65,7 @@ pub(crate) async fn answer(app: &App, memo: &Memo, head: &Parts, body: Incoming)
         Ok(params) => params,
         Err(failure) => return prepared.fail(app, &head.method, &failure),
     };
-    let Some(reply) = ask(app, head, Action::Barrier, prepared.context.clone(), params).await else {
+    let Some(reply) = ask(app, head, Action::Barrier, prepared.context.clone(), params, None).await else {
         return prepared.fail(app, &head.method, &Failure::unavailable("this node did not answer in time"));
     };
     let reply = *reply;

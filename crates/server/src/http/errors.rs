@@ -109,6 +109,7 @@ pub(crate) fn from_refusal(refusal: &Refusal) -> Failure {
         | Refusal::NotOwner
         | Refusal::TooLate => Failure::unavailable(refusal.to_string()),
         Refusal::OutcomeUnknown => Failure::new(StatusCode::GATEWAY_TIMEOUT, refusal.to_string()),
+        Refusal::NameTaken => Failure::new(StatusCode::UNPROCESSABLE_ENTITY, refusal.to_string()),
         Refusal::MemoryFull { .. } => Failure::new(StatusCode::INSUFFICIENT_STORAGE, refusal.to_string()),
     }
 }

@@ -9,12 +9,14 @@ use hyper::body::Incoming;
 use precede_core::causality::context::Context;
 use precede_core::placement::hash::key_hash;
 use precede_core::table::value::{Value, ValueRef};
+use precede_core::wire::named::Named;
 use precede_core::wire::request::{Action, Outcome, Refusal, Reply, Request};
 use serde_json::{Value as Json, json};
 
 use crate::driver::Answer;
 use crate::http::App;
 use crate::http::errors::{self, Failure};
+use crate::http::idempotency;
 use crate::http::json::Object;
 use crate::http::memo::Memo;
 use crate::http::openapi::operation::{ACKS, LOST_VIEW, NODE, Operation, VERSION};
@@ -61,6 +63,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .path("key", key())
         .waits()
         .has_concern()
+        .may_be_named()
         .may_be_raw()
         .takes(&json!({ "anyOf": [request(&[("value", named_as("Value"))], &[]), any] }))
         .takes_bytes()
@@ -71,6 +74,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     ] });
     let write = |operation: Operation| {
         refused(operation)
+            .fails(422, "Another write of the key has this Idempotency-Key: choose a new one for each write")
             .fails(504, "Nobody can tell whether the write has taken effect: read the key, or write it again")
     };
     let put = put.fails(
@@ -89,6 +93,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .path("key", key())
         .waits()
         .has_concern()
+        .may_be_named()
         .answers(200, "Deleted", deleted())
         .answers(202, STANDS, deleted())
         .answers(404, "The key does not exist", named_as("Absent"));
@@ -132,7 +137,11 @@ pub(crate) async fn answer(app: &App, memo: &Memo, head: &Parts, encoded: &str, 
         Action::Delete { key: key.into_owned().into() }
     };
     let is_write = action.is_write();
-    match ask(app, head, action, prepared.context.clone(), params).await {
+    let named = match idempotency::named(&head.headers, &action) {
+        Ok(named) => named,
+        Err(failure) => return prepared.fail(app, &head.method, &failure),
+    };
+    match ask(app, head, action, prepared.context.clone(), params, named).await {
         Some(mut reply) => {
             let context = std::mem::take(&mut reply.context);
             respond(app, memo, head, &reply, context, wants_raw)
@@ -186,12 +195,13 @@ pub(crate) async fn ask(
     action: Action,
     context: Context,
     params: Params,
+    named: Option<Box<Named>>,
 ) -> Option<Box<Reply>> {
     let cluster = &app.driver.cluster;
     let wait = params.wait.unwrap_or(cluster.context_wait);
     let deadline = cluster.request_deadline + wait.saturating_sub(cluster.context_wait);
     let mark = Followed::mark_of(&head.extensions);
-    let request = Request { action, context, wait: params.wait, concern: params.concern, deadline, mark };
+    let request = Request { action, context, wait: params.wait, concern: params.concern, deadline, mark, named };
     match app.driver.ask(request) {
         Answer::Now(reply) => Some(reply),
         Answer::Later(reply) => tokio::time::timeout(deadline + GRACE, reply).await.ok()?.ok(),

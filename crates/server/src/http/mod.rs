@@ -14,6 +14,7 @@ pub(crate) mod errors;
 mod exposition;
 mod fixed;
 pub(crate) mod health;
+mod idempotency;
 mod json;
 mod keys;
 mod memo;

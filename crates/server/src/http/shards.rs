@@ -120,7 +120,7 @@ async fn shard(app: &App, head: &Parts, id: &str, prepared: &Prepared<'_>) -> Re
     let count = match own {
         Some(keys) => keys,
         None => {
-            let reply = ask(app, head, Action::Count { shard: shard.id }, prepared.context.clone(), params).await;
+            let reply = ask(app, head, Action::Count { shard: shard.id }, prepared.context.clone(), params, None).await;
             match reply.map(|reply| reply.outcome) {
                 Some(Outcome::Counted(count)) => count,
                 Some(Outcome::Refused(refusal)) => return Err(errors::from_refusal(&refusal)),

@@ -127,7 +127,7 @@ async fn change(app: &App, prepared: &Prepared<'_>) -> Result<(Box<ViewChanged>,
     let dry_run = asked.dry_run;
     let context = prepared.context.clone();
     let action = Action::ChangeView(asked);
-    let request = Request { action, context, wait: None, concern: None, deadline: timeout, mark: None };
+    let request = Request { action, context, wait: None, concern: None, deadline: timeout, mark: None, named: None };
     let reply = match app.driver.ask(request) {
         Answer::Now(reply) => Some(reply),
         Answer::Later(reply) => tokio::time::timeout(timeout + GRACE, reply).await.ok().and_then(Result::ok),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 use precede_core::causality::context::Context;
 use precede_core::id::NodeId;
-use precede_core::limits::MEMBERS_MAX;
+use precede_core::limits::{MEMBERS_MAX, NAME_WIRE_BYTES_MAX};
 use precede_core::placement::view::ViewRecord;
 use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::request::{Action, Outcome};
@@ -174,7 +174,7 @@ fn weight(message: &Message) -> usize {
                 let dependencies = entry.payload.as_ref().and_then(|payload| payload.dependencies.as_ref());
                 128 + entry.entry.content_bytes() + dependencies.map_or(0, context)
             });
-            entry.sum()
+            entry.sum::<usize>() + NAME_WIRE_BYTES_MAX * chunk.names.len()
         }
         Message::Forward(forward) => {
             let action = match &forward.request.action {
@@ -198,7 +198,7 @@ fn weight(message: &Message) -> usize {
             view(&news.current) + news.former.iter().map(view).sum::<usize>()
         }
         Message::Prepared(answer) => 24 * (answer.former.len() + answer.settled.len()),
-        Message::Fetch { key, .. } => key.len(),
+        Message::Fetch { key, .. } => key.len() + 16,
         Message::Fetched(answer) => {
             answer.entry.as_ref().map_or(0, |entry| entry.entry.content_bytes()) + 64 * answer.vector.len()
         }

@@ -8,6 +8,7 @@ pub mod convergent;
 pub mod durable;
 pub mod empty_window;
 pub mod live;
+pub mod named;
 pub mod no_lost_write;
 pub mod no_resurrection;
 pub mod once;

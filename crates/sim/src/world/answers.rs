@@ -153,6 +153,10 @@ impl World {
             self.judge_barrier(id, pending, reply);
             return Learnt::Unknown;
         }
+        if pending.request.named.is_some() {
+            self.judge_named(id, pending, reply, past);
+            return Learnt::Unknown;
+        }
         let Some(key) = pending.key else {
             if !matches!(reply.outcome, Outcome::Counted(_) | Outcome::Refused(_)) {
                 self.object(Rule::Sound, format!("#{id} is a count, answered with {:?}", reply.outcome));
@@ -330,7 +334,7 @@ impl World {
                 }
                 self.go_on(session);
             }
-            Purpose::Change | Purpose::Barrier => {}
+            Purpose::Change | Purpose::Barrier | Purpose::Named => {}
             Purpose::Probe { .. } => {
                 if let Some(operation) = pending.operation {
                     self.recorder.end(operation, self.now, learnt);

@@ -140,7 +140,8 @@ impl World {
             crate::world::Purpose::Session(_)
             | crate::world::Purpose::Probe { .. }
             | crate::world::Purpose::Change
-            | crate::world::Purpose::Barrier => {}
+            | crate::world::Purpose::Barrier
+            | crate::world::Purpose::Named => {}
         }
     }
 

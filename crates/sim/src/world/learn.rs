@@ -93,6 +93,7 @@ impl World {
     pub(super) fn observe(&mut self, at: usize, to: usize, envelope: &Envelope) {
         match &envelope.body {
             Message::Frame(frame) => {
+                self.observe_names(frame);
                 for write in &frame.writes {
                     let version = Version { timestamp: write.timestamp, origin: frame.origin };
                     let value = write.value.as_ref().map(|value| &*value.bytes);

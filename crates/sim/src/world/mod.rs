@@ -9,6 +9,7 @@ mod faults;
 mod forged;
 mod held;
 mod learn;
+mod named;
 mod nodes;
 mod probes;
 mod requests;
@@ -64,6 +65,9 @@ const FAULT_DICE: u64 = 0x6661_756c_7473;
 /// And those of barriers.
 const BARRIER_DICE: u64 = 0x0062_6172_7269_6572;
 
+/// And those of named writes.
+const NAMED_DICE: u64 = 0x6e61_6d65_6473;
+
 /// And those of what is asked at rest.
 const REST_DICE: u64 = 0x7265_7374;
 
@@ -84,6 +88,8 @@ enum Purpose {
     Change,
     /// Somebody who wants to know whether all is stable.
     Barrier,
+    /// Somebody whose writes have names.
+    Named,
 }
 
 /// A request that has no answer yet.
@@ -151,6 +157,8 @@ pub struct World {
     dice: Dice,
     /// The dice of barriers; none where they are left out.
     barriers: Option<Dice>,
+    /// Who makes named writes; nobody where they are left out.
+    named: Option<named::NamedClients>,
     network: Network,
     machines: Vec<Machine>,
     index: BTreeMap<NodeId, usize>,
@@ -227,7 +235,9 @@ impl World {
         let machines: Vec<Machine> = shape.addresses.iter().enumerate().map(machine).collect();
         let index = machines.iter().enumerate().map(|(at, machine)| (machine.id, at)).collect();
         let workload = Workload::draw(&mut dice);
-        let oracle = Oracle::new(workload.names());
+        let named_keys = if less.plain { 0 } else { named::KEYS };
+        let named_keys = (0..named_keys).map(|at| Bytes::from(format!("named-{at}")));
+        let oracle = Oracle::new(workload.names().into_iter().chain(named_keys).collect());
         let mut sessions = workload.sessions(nodes, oracle.keys.len(), &mut dice);
         sessions.truncate(less.sessions.unwrap_or(usize::MAX).max(1));
         let mut world = Self {
@@ -239,6 +249,7 @@ impl World {
             queue: Queue::default(),
             dice,
             barriers: (!less.plain).then(|| Dice::new(seed ^ BARRIER_DICE)),
+            named: (!less.plain).then(|| named::NamedClients::new(Dice::new(seed ^ NAMED_DICE))),
             network,
             machines,
             index,
@@ -276,6 +287,7 @@ impl World {
         };
         world.schedule_all(&mut Dice::new(seed ^ REST_DICE));
         world.schedule_barriers();
+        world.schedule_named();
         world
     }
 
@@ -339,6 +351,8 @@ impl World {
             Event::Heal => self.heal(),
             Event::ChangeAtRest { by, draw } => self.ask_change_at_rest(by, draw),
             Event::Barrier => self.ask_barrier(),
+            Event::Named => self.write_named(),
+            Event::NamedRead => self.read_named(),
             Event::BarriersAtRest => self.ask_barriers_at_rest(),
             Event::Probe { last } => self.probe(last),
         }
@@ -399,5 +413,13 @@ impl World {
 /// A request that says nothing special.
 fn plain_request(action: precede_core::wire::request::Action, context: Context) -> Request {
     let concern: Option<WriteConcern> = None;
-    Request { action, context, wait: None, concern, deadline: std::time::Duration::from_secs(3), mark: None }
+    Request {
+        action,
+        context,
+        wait: None,
+        concern,
+        deadline: std::time::Duration::from_secs(3),
+        mark: None,
+        named: None,
+    }
 }

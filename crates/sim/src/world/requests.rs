@@ -156,7 +156,7 @@ impl World {
             Purpose::Session(session) => format!("s{session}"),
             Purpose::Probe { last } => format!("probe{}", u8::from(last)),
             Purpose::Change => "operator".to_owned(),
-            Purpose::Barrier => "somebody".to_owned(),
+            Purpose::Barrier | Purpose::Named => "somebody".to_owned(),
         };
         let key = pending.key.map_or(String::new(), |key| self.oracle.name(key));
         let what = match &pending.request.action {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use precede_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use serde_json::{Map, Value, json};
 
 use crate::http::openapi::schema::{described, named_as, number, one_of, text};
@@ -124,6 +125,15 @@ impl Operation {
         let about =
             "On how many replicas the write is to be before it is answered; if it is not in time, the answer is 202";
         self.query("w", described(one_of(&["1", "2", "majority", "all"]), about))
+    }
+
+    /// A repeat of a write may be recognised.
+    pub(crate) fn may_be_named(self) -> Self {
+        let form = json!({
+            "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX, "pattern": "^[!-~]+$",
+            "description": "A name for the write, new for each: a repeat with the same name gets the first outcome, and is not made again, for ten minutes and where the first is known",
+        });
+        self.parameter("header", "Idempotency-Key", false, form)
     }
 
     /// Values may be bytes.
