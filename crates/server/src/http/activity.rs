@@ -129,8 +129,12 @@ impl Activity {
         }
     }
 
-    /// Bytes were written.
+    /// Bytes were taken from who writes. An attempt that comes to nothing is none: whoever does not read is idle.
     pub(crate) fn on_write(&self) {
+        if self.head.load(Ordering::Relaxed) > 0 {
+            // A head behind an answer that is leaving is not read on until that has left.
+            self.head.store(self.now() + 1, Ordering::Relaxed);
+        }
         if self.is_just_read.load(Ordering::Relaxed) {
             self.is_just_read.store(false, Ordering::Relaxed);
         } else {
@@ -153,5 +157,27 @@ impl Busy<'_> {
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.activity.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_waits_for_an_answer_before_it_to_leave_has_its_time_then() {
+        let activity = Activity::new();
+        activity.begin_request(false).finish();
+        activity.on_read(b"GET / HTT");
+        let begun = activity.head.load(Ordering::Relaxed);
+        assert!(begun > 0, "a head arrives");
+        while activity.now() < begun {
+            std::hint::spin_loop();
+        }
+        activity.on_write();
+        assert!(activity.head.load(Ordering::Relaxed) > begun);
+        drop(activity.begin_request(false));
+        activity.on_write();
+        assert_eq!(activity.head.load(Ordering::Relaxed), 0, "none does");
     }
 }

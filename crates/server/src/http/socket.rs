@@ -110,13 +110,15 @@ impl<R: Unpin, W: AsyncWrite + Unpin> AsyncWrite for Watched<R, W> {
     ) -> Poll<io::Result<usize>> {
         let out = &mut *self.cork.0.lock();
         let bytes: usize = bufs.iter().map(|buf| buf.len()).sum();
-        self.activity.on_write();
         if bytes >= LARGE_BYTES || out.buffer.len() >= AHEAD_BYTES_MAX {
             ready!(out.poll_drain(cx))?;
         }
         if bytes >= LARGE_BYTES {
-            return Pin::new(&mut out.half).poll_write_vectored(cx, bufs);
+            let written = ready!(Pin::new(&mut out.half).poll_write_vectored(cx, bufs));
+            self.activity.on_write();
+            return Poll::Ready(written);
         }
+        self.activity.on_write();
         let Some((last, others)) = bufs.split_last() else { return Poll::Ready(Ok(0)) };
         for buf in others {
             out.buffer.extend_from_slice(buf);
