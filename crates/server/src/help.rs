@@ -199,6 +199,36 @@ mod tests {
         }
     }
 
+    /// What the pages say that one should type: the lines of their blocks that begin with the tool, perhaps behind settings.
+    fn typed(page: &str) -> impl Iterator<Item = Vec<&str>> {
+        let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+        blocks.flat_map(str::lines).filter_map(|line| {
+            let command = line.split(['#', '>', '|']).next().unwrap_or_default();
+            let words =
+                command.split_whitespace().skip_while(|word| word.contains('=') || ["kubectl", "exec"].contains(word));
+            let words: Vec<&str> = words.collect();
+            (words.first() == Some(&"precede")).then_some(words)
+        })
+    }
+
+    #[test]
+    fn what_the_pages_tell_to_type_can_be_typed() {
+        let pages = [
+            (include_str!("../../../README.md"), 5),
+            (include_str!("../../../SECURITY.md"), 6),
+            (include_str!("../../../docs/cli.md"), 3),
+            (include_str!("../../../docs/guide.md"), 4),
+            (include_str!("../../../docs/operations.md"), 10),
+        ];
+        for (page, least) in pages {
+            let lines: Vec<_> = typed(page).collect();
+            assert!(lines.len() >= least, "{lines:?}");
+            for line in lines {
+                Cli::try_parse_from(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+            }
+        }
+    }
+
     #[test]
     fn the_reference_of_exit_codes_is_what_the_code_says() {
         let mut table = "| command | 0 | 1 | 2 | 3 |\n|---|---|---|---|---|\n".to_owned();

@@ -1,4 +1,5 @@
-//! The guide does what it says: its blocks are run in their order against one cluster, and print what stands below them.
+//! The guide and the README do what they say: their blocks are run in their order against one cluster, and those of the guide print what
+//! stands below them.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod cluster;
@@ -17,6 +18,16 @@ const PORT: u16 = 8080;
 /// What starts the cluster is not run: it is started beforehand, on ports that are free.
 const STARTS: &str = "precede dev --nodes 4 --repl-factor 2\n";
 
+/// Lines of the README that this test does not run: who runs them. What begins with one of these.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("cargo run --release -- dev ", "the cluster that this test starts"),
+    ("cargo test ", "what runs this"),
+    ("ADDRESS=10.0.0.1:8080 ", "tests/config.rs, on an address of this machine"),
+    ("docker compose ", "tests/hosts, where there are containers"),
+    ("open ", "scripts/dashboard, in a browser"),
+    ("precede serve --address ", "this test, which does not wait for its end"),
+];
+
 /// A block of code, and what it prints.
 #[derive(Debug)]
 struct Block {
@@ -25,7 +36,7 @@ struct Block {
     output: Option<String>,
 }
 
-/// The cluster of the guide.
+/// The cluster of the guide, or one node more.
 struct Dev(Child);
 
 impl Dev {
@@ -70,7 +81,7 @@ fn blocks(page: &str) -> Vec<Block> {
 
 /// The same text with the test's ports in place of the guide's.
 fn with_ports(text: &str, first: u16) -> String {
-    (0..NODES).fold(text.to_owned(), |text, at| text.replace(&(PORT + at).to_string(), &(first + at).to_string()))
+    (0..=NODES).fold(text.to_owned(), |text, at| text.replace(&(PORT + at).to_string(), &(first + at).to_string()))
 }
 
 /// The command that runs a block; none where its language is not installed.
@@ -123,35 +134,87 @@ fn without_chance(text: &str) -> String {
     })
 }
 
+/// A directory for a page's blocks, where the tool has its name.
+struct Home(PathBuf);
+
+impl Home {
+    fn new(name: &str) -> Self {
+        let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&home).unwrap();
+        Self(home)
+    }
+
+    /// Runs a command to its end, which is a good one. What it has printed.
+    fn run(&self, mut command: Command, what: &str) -> String {
+        let tool = Path::new(env!("CARGO_BIN_EXE_precede")).parent().unwrap().to_owned();
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(tool).chain(std::env::split_paths(&others))).unwrap();
+        let output = command.current_dir(&self.0).env("PATH", path).stdin(Stdio::null()).output().unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{what}: {stdout}{stderr}");
+        stdout.into_owned()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)).unwrap()
+}
+
 #[test]
 fn the_guide_does_what_it_says() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide.md")).unwrap();
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("guide-{}", std::process::id()));
-    std::fs::create_dir_all(&home).unwrap();
+    let home = Home::new("guide");
     let first = free_ports(NODES);
     let _dev = Dev::start(first);
-    // The tool by its name.
-    let tool = Path::new(env!("CARGO_BIN_EXE_precede")).parent().unwrap().to_owned();
-    let path = std::env::join_paths(
-        std::iter::once(tool).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-    );
-    let path = path.unwrap();
     let mut run = 0;
-    for block in blocks(&page) {
+    for block in blocks(&page("docs/guide.md")) {
         if block.text == STARTS {
             continue;
         }
-        let Some(mut command) = command(&block, first, &home) else { continue };
-        command.current_dir(&home).env("PATH", &path);
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{block:?}: {stdout}{stderr}");
+        let Some(command) = command(&block, first, &home.0) else { continue };
+        let stdout = home.run(command, &block.text);
         if let Some(expected) = &block.output {
             let expected = with_ports(expected, first);
-            assert_eq!(without_chance(stdout.trim_end()), expected.trim_end(), "{block:?}: {stderr}");
+            assert_eq!(without_chance(stdout.trim_end()), expected.trim_end(), "{block:?}");
         }
         run += 1;
     }
     assert!(run >= 5, "{run} blocks were run");
-    std::fs::remove_dir_all(&home).unwrap();
+}
+
+#[test]
+fn the_readme_does_what_it_says() {
+    let home = Home::new("readme");
+    let first = free_ports(NODES + 1);
+    let _dev = Dev::start(first);
+    let fifth = format!("127.0.0.1:{}", first + NODES);
+    let serve = precede().args(["serve", "--address", &fifth]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let _fifth = Dev(serve.unwrap());
+    wait_for("the fifth node answers", || try_request(&fifth, "GET", "/healthz", &[], b"").ok());
+    let mut run = 0;
+    for block in blocks(&page("README.md")) {
+        assert_eq!(block.language, "sh", "a block of {}: say how it is run", block.language);
+        for line in block.text.lines() {
+            if ELSEWHERE.iter().any(|(begin, _)| line.starts_with(begin)) {
+                continue;
+            }
+            let mut bash = Command::new("bash");
+            let line = line.split('#').next().unwrap().trim_end();
+            // The node that is asked where none is named, on this test's port.
+            let node =
+                if line.starts_with("precede ") && !line.contains("--node") { " --node localhost:8080" } else { "" };
+            // An answer that is an error fails the command.
+            let line = format!("{line}{node}");
+            let line = line.replacen("curl ", "curl --silent --show-error --fail ", 1);
+            bash.args(["-c", &with_ports(&line, first)]);
+            home.run(bash, &line);
+            run += 1;
+        }
+    }
+    assert!(run >= 8, "{run} lines were run");
 }
