@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws the pictures of docs/performance from what bench/all.sh has kept.
+"""Draws the pictures of docs/performance from what bench/all.sh has kept, and writes its table of figures into docs/performance.md.
 
-Usage: bench/plot.py [RESULTS [PICTURES]], by default bench/results and docs/performance. A picture whose results are not there is left as
-it is. Needs nothing but Python.
+Usage: bench/plot.py [RESULTS [PICTURES]], by default bench/results and docs/performance; the table goes into the page beside the
+pictures' directory, with its name. A picture whose results are not there is left as it is. Needs nothing but Python.
 """
 
 import pathlib
@@ -156,12 +156,35 @@ def draw(figures, tables):
             yield name, drawing(rows)
 
 
+def table(figures):
+    """The figures as a table in Markdown."""
+    lines = ["| script | figure | measured | wanted | |", "|---|---|---|---|---|"]
+    for script, found in figures:
+        value, limit = float(found["value"]), float(found["limit"])
+        is_reached = value >= limit if found["side"] == "least" else value <= limit
+        wanted = f"at {found['side']} {short(limit)}"
+        said = "" if is_reached else "**missed**"
+        lines.append(f"| `{script}` | {found['what']} | {found['value']} {found['unit']} | {wanted} | {said} |")
+    return "\n".join(lines)
+
+
+def write_table(page, figures):
+    begin, end = "<!-- figures: written by bench/plot.py -->\n", "\n<!-- end of figures -->"
+    text = page.read_text()
+    before, rest = text.split(begin)
+    page.write_text(before + begin + table(figures) + end + rest.split(end, 1)[1])
+    print(page)
+
+
 def main():
     results, pictures = map(pathlib.Path, sys.argv[1:] + ["bench/results", "docs/performance"][len(sys.argv) - 1 :])
     pictures.mkdir(parents=True, exist_ok=True)
     for name, picture in draw(*read(results)):
         (pictures / f"{name}.svg").write_text(picture.svg())
         print(pictures / f"{name}.svg")
+    page = pictures.with_suffix(".md")
+    if page.exists():
+        write_table(page, read(results)[0])
 
 
 if __name__ == "__main__":
