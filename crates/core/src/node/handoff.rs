@@ -174,7 +174,6 @@ impl Node {
             }
         }
         for answer in answers {
-            self.hear_fetched_name(now, &answer);
             pending.fetched.hear(self.me, answer);
         }
     }
@@ -283,7 +282,6 @@ impl Node {
     /// An old owner answers.
     pub(super) fn on_fetched(&mut self, now: Now, from: NodeId, answer: message::Fetched, effects: &mut Effects) {
         let Some(key) = self.fetches.remove(&answer.id) else { return };
-        self.hear_fetched_name(now, &answer);
         if let Some(pending) = self.pending.get_mut(key) {
             if pending.fetch_tried.last() == Some(&(answer.view, from)) {
                 pending.fetching = None;

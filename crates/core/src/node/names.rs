@@ -6,28 +6,26 @@ use crate::effect::Effects;
 use crate::node::Node;
 use crate::placement::hash::key_hash;
 use crate::planted::{self, Planted};
-use crate::replication::names::Known;
 use crate::request::pending::Pending;
-use crate::time::Now;
-use crate::wire::message::Fetched;
-use crate::wire::named::Made;
+use crate::wire::named::{Made, Named};
 use crate::wire::request::{Outcome, Refusal};
 
 impl Node {
     /// Answers a write whose name is known here; tells whether it was. The write is not made again, whatever has become of its key.
     pub(super) fn answer_named(&mut self, pending: &Pending, effects: &mut Effects) -> bool {
         let Some(named) = &pending.request.named else { return false };
-        let Some(&Known { version, naming }) = self.known_name(pending) else { return false };
+        let Some((version, first, made)) = self.known_name(pending) else { return false };
         let (source, mut context) = (pending.source, pending.request.context.clone());
-        if naming.named.content != named.content {
+        if first.content != named.content {
             self.refuse(source, context, Refusal::NameTaken, effects);
             return true;
         }
         // What the first answer revealed, its write depends on.
         context.merge(&self.dependencies_of(&version));
-        let outcome = match naming.made {
+        pending.fetched.floors().for_each(|floor| context.merge(floor));
+        let outcome = match made {
             Made::Added | Made::Replaced => {
-                Outcome::Written { replaced: naming.made == Made::Replaced, concern_met: true }
+                Outcome::Written { replaced: made == Made::Replaced, concern_met: true }
             }
             Made::Deleted => Outcome::Deleted { concern_met: true },
         };
@@ -35,21 +33,32 @@ impl Node {
         true
     }
 
-    fn known_name(&self, pending: &Pending) -> Option<&Known> {
+    /// What is known of a name: here, or to old owners that were asked for it. Theirs counts for the request that asked, and is kept
+    /// nowhere: an old owner may be lost with the write.
+    fn known_name(&self, pending: &Pending) -> Option<(Version, Named, Made)> {
         let (replica, named) = (self.replica.as_ref()?, pending.request.named.as_ref()?);
         let hash = key_hash(pending.request.action.key()?);
-        replica.names.get(hash, &named.name).filter(|_| !planted::is(Planted::NameIgnored))
+        let own = replica.names.get(hash, &named.name);
+        let own = own.map(|known| (known.version, known.naming.named, known.naming.made));
+        let fetched = pending.fetched.names().map(|known| (known.version, known.write.named, known.write.made));
+        let least = own.into_iter().chain(fetched).min_by_key(|(version, ..)| *version);
+        least.filter(|_| !planted::is(Planted::NameIgnored))
+    }
+
+    /// Whether a write may be taken here although its context is not satisfied.
+    pub(super) fn may_take(&self, pending: &Pending) -> bool {
+        let hash = pending.request.action.key().map_or(0, |key| key_hash(key));
+        self.may_write(hash) && !self.is_behind_on_names(pending)
+    }
+
+    /// Whether a write has a name that others of the shard may know, and this replica not yet: it has not recovered.
+    pub(super) fn is_behind_on_names(&self, pending: &Pending) -> bool {
+        let is_recovered = self.replica.as_ref().is_none_or(|replica| replica.recovered);
+        pending.request.named.is_some() && !is_recovered && self.has_recovered_peer()
     }
 
     fn dependencies_of(&self, version: &Version) -> Context {
         let stable = self.stability.stable();
         self.replica.as_ref().map(|replica| replica.dependencies(version, stable)).unwrap_or_default()
-    }
-
-    /// An old owner has told of a name that it was asked for: from now on it is known here, with what its answer must carry.
-    pub(super) fn hear_fetched_name(&mut self, now: Now, answer: &Fetched) {
-        let (Some(replica), Some(known)) = (&mut self.replica, &answer.known) else { return };
-        replica.hear_name(now.monotonic, known);
-        replica.window.merge_floor(&answer.floor.0, answer.floor.1);
     }
 }

@@ -455,11 +455,13 @@ impl Node {
         let repeat_unconfirmed = !self.knows_copies(pending);
         // Who made it may be gone: only who says that it has it counts.
         let own = self.replica.as_ref().and_then(|replica| replica.origin) == Some(version.origin);
-        let has_it = |peer: &&Peer| {
+        let is_everywhere = version.timestamp <= self.stability.stable();
+        let has_it = |(node, peer): &(&NodeId, &Peer)| {
             let is_told = own && peer.out.acked() >= version.timestamp;
-            is_told || peer.status.as_ref().is_some_and(|status| status.applied.covers(&version))
+            let says_so = || peer.status.as_ref().is_some_and(|status| status.applied.covers(&version));
+            is_everywhere || self.is_up(**node) && (is_told || says_so())
         };
-        let holders = 1 + self.peers.values().filter(has_it).count();
+        let holders = 1 + self.peers.iter().filter(has_it).count();
         let replicas = self.peers.len() + 1;
         let is_met = pending.request.concern.is_none_or(|concern| concern.count(replicas) <= holders);
         if let Outcome::Written { concern_met, .. } | Outcome::Deleted { concern_met } = &mut outcome {

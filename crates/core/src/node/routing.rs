@@ -61,17 +61,20 @@ impl Node {
         if judged && !elsewhere && self.answer_from_table(now, &mut pending, effects) {
             return None;
         }
-        if pending.local_until.is_some_and(|until| until <= now.monotonic) {
-            let hash = pending.request.action.key().map_or(0, |key| key_hash(key));
-            if pending.request.action.is_write() && pending.deadline > now.monotonic && !self.may_write(hash) {
-                // Its timestamp could fall below a tombstone that is gone: one of the old owners must be heard first. A router
-                // is told, before it gives the try up and cannot know what became of it.
+        if pending.local_until.is_some_and(|until| until <= now.monotonic) && !elsewhere {
+            let may_take = self.may_take(&pending);
+            if pending.request.action.is_write() && pending.deadline > now.monotonic && !may_take {
+                // Its timestamp could fall below a tombstone that is gone: one of the old owners must be heard first. Or its name may be
+                // known to others. A router is told, before it gives the try up and cannot know what became of it.
                 if matches!(pending.source, Source::Router { .. }) {
                     self.refuse(pending.source, pending.request.context, Refusal::Unsatisfied, effects);
                     return None;
                 }
                 pending.local_until = Some(pending.deadline);
-            } else if pending.request.action.is_write() && self.may_write(hash) {
+                if self.is_behind_on_names(&pending) {
+                    pending.forward_at = Some(now.monotonic);
+                }
+            } else if pending.request.action.is_write() && may_take {
                 self.write(now, &pending, false, effects);
                 return None;
             } else {

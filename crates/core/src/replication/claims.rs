@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
 use crate::id::{NodeId, Origin, ViewId};
 use crate::replication::is_closed;
 use crate::wire::message::{self, ClosedLives, HeldReport};
+use crate::wire::named::KnownName;
 
 /// What an old owner said of one key. Its claims hold for that key: of what they cover, it had this entry or a lesser one.
 #[derive(Debug, Clone)]
@@ -59,6 +61,17 @@ impl Fetches {
     #[must_use]
     pub fn from(&self, view: ViewId, node: NodeId) -> Option<&Fetched> {
         self.of(view).find(|fetched| fetched.from == node)
+    }
+
+    /// What they know of the name that they were asked for.
+    pub fn names(&self) -> impl Iterator<Item = &KnownName> {
+        self.0.iter().filter_map(|fetched| fetched.answer.known.as_ref())
+    }
+
+    /// What the answer to a repeat must carry by what those say who know its name.
+    pub fn floors(&self) -> impl Iterator<Item = &Context> {
+        let known = self.0.iter().filter(|fetched| fetched.answer.known.is_some());
+        known.map(|fetched| &fetched.answer.floor.0)
     }
 
     /// Whether one of them had recovered: only then absence means something.

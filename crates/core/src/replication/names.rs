@@ -72,17 +72,18 @@ impl Names {
         NamedWrite { named, made, left: self.retention }
     }
 
-    /// Takes note of a write. Of several with one name the least counts, wherever they meet.
+    /// Takes note of a write. Of several with one name the least counts, wherever they meet, and is remembered as long as any of them.
     pub fn insert(&mut self, key_hash: u64, version: Version, naming: Naming) {
         let name = naming.named.name;
-        let before = self.known.get(&(key_hash, name));
-        if before.is_some_and(|before| before.version <= version) {
-            return;
-        }
-        if let Some(before) = self.known.insert((key_hash, name), Known { version, naming }) {
+        let mut known = Known { version, naming };
+        if let Some(before) = self.known.get(&(key_hash, name)) {
             self.oldest_first.remove(&(before.naming.until, key_hash, name));
+            let until = naming.until.max(before.naming.until);
+            known = if before.version <= version { *before } else { known };
+            known.naming.until = until;
         }
-        self.oldest_first.insert((naming.until, key_hash, name));
+        self.known.insert((key_hash, name), known);
+        self.oldest_first.insert((known.naming.until, key_hash, name));
         if self.known.len() > NAMES_MAX {
             self.forget_oldest();
         }
@@ -190,6 +191,20 @@ mod tests {
             order.into_iter().for_each(|timestamp| insert(&mut names, Instant(0), 1, 1, timestamp));
             let known = names.get(1, &name(1)).unwrap();
             assert_eq!((known.version, known.naming.named.content, names.len()), (version(5), 5, 1));
+        }
+    }
+
+    #[test]
+    fn of_two_writes_with_one_name_the_later_says_when_it_is_forgotten() {
+        let later = Instant(0) + RETENTION / 2;
+        for first in [5, 7] {
+            let mut names = Names::new(RETENTION);
+            insert(&mut names, Instant(0), 1, 1, first);
+            insert(&mut names, later, 1, 1, 12 - first);
+            names.expire(Instant(0) + RETENTION);
+            assert_eq!(names.get(1, &name(1)).unwrap().version, version(5), "{first} came first");
+            names.expire(later + RETENTION);
+            assert!(names.is_empty());
         }
     }
 

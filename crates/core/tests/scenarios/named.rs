@@ -188,6 +188,33 @@ fn names_outlive_a_restart() {
     }
 }
 
+/// The server dies before it can answer, and is asked again as soon as it is back: it does not know yet what it has lost.
+#[test]
+fn a_replica_that_has_not_recovered_leaves_named_writes_to_those_that_have() {
+    let mut lab = Lab::new(4, 2);
+    let shard = lab.view.shard_of_hash(precede_core::placement::hash::key_hash(b"k")).replicas.clone();
+    let index = |address| lab.addresses.iter().position(|other| other == address).unwrap();
+    let (at, peer) = (index(&shard[0]), index(&shard[1]));
+    let router = (0..4).find(|other| ![at, peer].contains(other)).unwrap();
+    let first = named(&mut lab, at, put("k", "1"), &empty());
+    lab.run(1000);
+    lab.crash(at);
+    lab.run(300);
+    lab.lose = Some(Box::new(move |_, to, message| to == at && matches!(message, Message::SyncChunk(_))));
+    lab.start(at);
+    lab.run(500);
+    assert!(!lab.node(at).report(lab.now()).recovered, "it gets nothing");
+    for asked in [at, router] {
+        let repeat = named(&mut lab, asked, put("k", "1"), &empty());
+        assert!(is_first(&repeat, &first), "asked at {asked}: {repeat:?}");
+    }
+    // Alone it takes writes, as it does without a name.
+    lab.crash(peer);
+    lab.run(3000);
+    let alone = named(&mut lab, at, put("k", "1"), &empty());
+    assert!(matches!(alone.outcome, Outcome::Written { .. }) && alone.version != first.version, "{alone:?}");
+}
+
 /// 7.6, 11.4: names move with the keys, also of keys that are gone, and whoever has not got them yet asks.
 #[test]
 fn names_move_with_their_keys() {
