@@ -8,7 +8,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
-LEEWAY_PERCENT=3
+LEEWAY_PERCENT=5
 kept=bench/instructions.txt
 command -v valgrind >/dev/null || { echo "skipped: valgrind is not installed: apt-get install valgrind"; exit 0; }
 work=$(mktemp -d)
