@@ -24,9 +24,7 @@ impl Node {
         context.merge(&self.dependencies_of(&version));
         pending.fetched.floors().for_each(|floor| context.merge(floor));
         let outcome = match made {
-            Made::Added | Made::Replaced => {
-                Outcome::Written { replaced: made == Made::Replaced, concern_met: true }
-            }
+            Made::Added | Made::Replaced => Outcome::Written { replaced: made == Made::Replaced, concern_met: true },
             Made::Deleted => Outcome::Deleted { concern_met: true },
         };
         self.confirm_repeat(pending, version, (outcome, context), effects);

@@ -455,11 +455,13 @@ impl Node {
         let repeat_unconfirmed = !self.knows_copies(pending);
         // Who made it may be gone: only who says that it has it counts.
         let own = self.replica.as_ref().and_then(|replica| replica.origin) == Some(version.origin);
-        let is_everywhere = version.timestamp <= self.stability.stable();
+        // What is stable has been on all of them, and who has recovered since has it again.
+        let is_stable = version.timestamp <= self.stability.stable();
         let has_it = |(node, peer): &(&NodeId, &Peer)| {
             let is_told = own && peer.out.acked() >= version.timestamp;
-            let says_so = || peer.status.as_ref().is_some_and(|status| status.applied.covers(&version));
-            is_everywhere || self.is_up(**node) && (is_told || says_so())
+            let status = peer.status.as_ref();
+            let says_so = status.is_some_and(|status| status.applied.covers(&version) || is_stable && status.recovered);
+            self.is_up(**node) && (is_told || says_so)
         };
         let holders = 1 + self.peers.iter().filter(has_it).count();
         let replicas = self.peers.len() + 1;
