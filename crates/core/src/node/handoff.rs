@@ -134,10 +134,10 @@ impl Node {
 
     /// Whether everything that this replica needs to answer for a key is here, apart from the context: the key as it was
     /// handed over, and, if that is nothing, the word of those who may have it.
-    pub(super) fn has_key(&mut self, now: Now, pending: &mut Pending) -> bool {
+    pub(super) fn has_key(&self, now: Now, pending: &mut Pending) -> bool {
+        let Some(replica) = &self.replica else { return false };
         let Some(hash) = pending.request.action.key().map(|key| key_hash(key)) else { return true };
         self.look_up(now, hash, pending);
-        let Some(replica) = &self.replica else { return false };
         if replica.lacks(hash, &pending.fetched).is_some() {
             return false;
         }
@@ -158,9 +158,8 @@ impl Node {
     }
 
     /// What this node holds itself is looked up at once.
-    fn look_up(&mut self, now: Now, hash: u64, pending: &mut Pending) {
+    fn look_up(&self, now: Now, hash: u64, pending: &mut Pending) {
         let Some(replica) = &self.replica else { return };
-        let mut answers = Vec::new();
         for (id, held) in &replica.held {
             let shard = held.view.shard_of_hash(hash).id;
             let own = self.legacies.get(id).filter(|legacy| legacy.recovered && legacy.shared.shard == shard);
@@ -170,11 +169,9 @@ impl Node {
                 && let Some(key) = pending.request.action.key()
             {
                 let name = pending.request.named.as_ref().map(|named| named.name);
-                answers.push(legacy.fetch(now.monotonic, 0, key, name.as_ref(), self.stability.stable()));
+                let answer = legacy.fetch(now.monotonic, 0, key, name.as_ref(), self.stability.stable());
+                pending.fetched.hear(self.me, answer);
             }
-        }
-        for answer in answers {
-            pending.fetched.hear(self.me, answer);
         }
     }
 

@@ -278,12 +278,13 @@ impl Node {
         if matches!(pending.request.action, Action::Barrier) {
             return self.pass_barrier(pending, effects);
         }
+        // An old owner may know the name: it is looked up with the key.
+        let has_key = self.has_key(now, pending);
         if self.answer_named(pending, effects) {
             return true;
         }
-        if !self.has_key(now, pending) {
-            // An old owner may have told the name.
-            return self.answer_named(pending, effects);
+        if !has_key {
+            return false;
         }
         let hash = pending.request.action.key().map_or(0, |key| key_hash(key));
         let Some(replica) = &self.replica else { return false };

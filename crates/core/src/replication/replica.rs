@@ -416,7 +416,7 @@ impl Replica {
         self.store(write.version, entry, write.dependencies, write.write_id, naming);
     }
 
-    /// Takes note of a name that a sync or an old owner has told of.
+    /// Takes note of a name that a sync has told of.
     pub fn hear_name(&mut self, now: Instant, known: &KnownName) {
         if let Some(naming) = self.names.naming(now, &known.write) {
             self.names.insert(known.key_hash, known.version, naming);

@@ -73,35 +73,30 @@ fn log(app: &App, head: &Parts, found: Found<'_>, response: &Response, request_i
     let served_by = || header(response, &NODE);
     let reason = || header(response, &REASON);
     let status_code = status.as_u16();
+    // A macro, for the level of a line is part of its place in the code.
+    macro_rules! told {
+        ($level:ident, $what:literal $(, $more:ident $(= $value:expr)?)*) => {
+            tracing::$level!(
+                target: LOG_TARGET,
+                request_id,
+                trace_id = trace_id(),
+                method,
+                route,
+                status = status_code,
+                micros,
+                served_by = served_by(),
+                $($more $(= $value)?,)*
+                $what
+            )
+        };
+    }
     // Probes fail as long as there is a reason, and are asked again and again.
     let is_failure = status.is_server_error() && !found.is_some_and(|(route, _)| route.to.is_open());
     if is_failure && let Some(left_out) = app.driver.traces.failures.take(app.driver.uptime()) {
-        tracing::warn!(
-            target: LOG_TARGET,
-            request_id,
-            trace_id = trace_id(),
-            method,
-            route,
-            status = status_code,
-            micros,
-            served_by = served_by(),
-            reason = reason(),
-            left_out,
-            "a request failed"
-        );
+        told!(warn, "a request failed", reason = reason(), left_out);
         return;
     }
-    tracing::debug!(
-        target: LOG_TARGET,
-        request_id,
-        trace_id = trace_id(),
-        method,
-        route,
-        status = status_code,
-        micros,
-        served_by = served_by(),
-        "answered"
-    );
+    told!(debug, "answered");
 }
 
 fn record(app: &App, head: &Parts, found: Found<'_>, response: &Response, followed: &Followed, micros: u64) {
