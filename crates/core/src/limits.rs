@@ -43,7 +43,7 @@ pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of writes in one stream frame; a larger single write makes a frame of its own.
 pub const FRAME_BYTES_TARGET: usize = 256 * 1024;
 
-/// Bytes of entries in one chunk of a sync; a larger single entry makes a chunk of its own.
+/// Bytes of entries in one chunk of a sync, about, and never twice as many; a larger single entry makes a chunk of its own.
 pub const SYNC_CHUNK_BYTES_TARGET: usize = 512 * 1024;
 
 /// Entries in one chunk of a sync, and names but for those of one key: bounds the time that one step takes.
@@ -116,7 +116,7 @@ pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 const _: () = assert!(FRAME_BYTES_TARGET + VALUE_BYTES_DEFAULT < MESSAGE_BYTES_MAX);
 const _: () =
-    assert!(SYNC_CHUNK_BYTES_TARGET + VALUE_BYTES_DEFAULT + NAMES_MAX * NAME_WIRE_BYTES_MAX < MESSAGE_BYTES_MAX);
+    assert!(2 * SYNC_CHUNK_BYTES_TARGET + VALUE_BYTES_DEFAULT + NAMES_MAX * NAME_WIRE_BYTES_MAX < MESSAGE_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_TARGET < IN_FLIGHT_BYTES_MAX);
 const _: () = assert!(FORMER_VIEWS_MAX < VIEWS_TOLD_MAX && SETTLED_VIEWS_MAX < VIEWS_TOLD_MAX);
 const _: () = assert!(KEY_BYTES_DEFAULT <= KEY_BYTES_MAX && KEY_BYTES_MAX <= u16::MAX as usize);

@@ -20,6 +20,9 @@ use crate::wire::request::Action;
 /// A hand-off from a node to itself takes a chunk in each such interval.
 const LOCAL_REST: Duration = Duration::from_millis(1);
 
+/// A hand-off rests once it owes so much: a node's timer is hardly finer, and would make more of less.
+const REST_MIN: Duration = Duration::from_millis(2);
+
 impl Node {
     /// The newest life of a node that was heard, or that was reached when the view was stamped. An old member that has started again
     /// since may have recovered in the former view, and hands over; if not, it says that it holds nothing.
@@ -81,15 +84,18 @@ impl Node {
     }
 
     /// When the next chunk is asked for, after one that is here. Hand-offs yield to clients, who go on meanwhile at both ends
-    /// (design 11.9): a pass rests as long as its last chunk took, which is longer where there is more to do, and one from this
+    /// (design 11.9): a pass rests as long as its chunks took, which is longer where there is more to do, and one from this
     /// node to itself takes a chunk in each interval.
-    pub(super) fn rest(&self, now: Now, pass: &Pass) -> Instant {
-        let rest = match pass.legacy {
-            None => Duration::ZERO,
-            Some(_) if pass.source.node == self.me => LOCAL_REST,
-            Some(_) => now.monotonic.since(pass.asked_at).min(self.config.cluster.heartbeat),
-        };
-        now.monotonic + rest
+    pub(super) fn rest(&mut self, now: Now) -> Instant {
+        let Some(pass) = self.pass.as_mut().filter(|pass| pass.legacy.is_some()) else { return now.monotonic };
+        if pass.source.node == self.me {
+            return now.monotonic + LOCAL_REST;
+        }
+        pass.owed = (pass.owed + now.monotonic.since(pass.asked_at)).min(self.config.cluster.heartbeat);
+        match pass.owed < REST_MIN {
+            true => now.monotonic,
+            false => now.monotonic + std::mem::take(&mut pass.owed),
+        }
     }
 
     /// Lets the pass rest until then.

@@ -375,7 +375,7 @@ impl Node {
             Some(next) => {
                 pass.from = next;
                 pass.asks = 0;
-                let resume_at = self.pass.as_ref().map_or(now.monotonic, |pass| self.rest(now, pass));
+                let resume_at = self.rest(now);
                 match resume_at > now.monotonic {
                     true => self.pause_pass(resume_at),
                     false => self.pull(now, effects),

@@ -5,6 +5,8 @@
 //! vector names was in the source's table before the walk began. A *full* pass names every key: what the vector covers
 //! and the source does not name has been deleted and collected there, and is dropped here.
 
+use std::time::Duration;
+
 use crate::causality::hlc::Timestamp;
 use crate::causality::version_vector::VersionVector;
 use crate::id::{Life, NodeId, ViewId};
@@ -52,6 +54,8 @@ pub struct Pass {
     pub asked_at: Instant,
     /// When it will be asked for, if the pass pauses.
     pub resume_at: Option<Instant>,
+    /// The rest that it has yet to take, for the chunks that it has had without one.
+    pub owed: Duration,
     /// How often that chunk was asked for.
     pub asks: u32,
     /// What the source had before the walk began.
@@ -99,6 +103,7 @@ impl Pass {
             from: 0,
             asked_at: now,
             resume_at: None,
+            owed: Duration::ZERO,
             asks: 1,
             first: None,
             covered_at_start: covered,

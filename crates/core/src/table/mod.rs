@@ -22,7 +22,7 @@ use crate::table::origins::Origins;
 
 /// Stripes of each quarter of the hash space. A stripe's index doubles when it is full; of four widths, not all double at once: what
 /// lies free in them is about the same at any number of keys, and so is what a write may have to wait for.
-const STRIPES: [usize; 4] = [256, 304, 362, 431];
+const STRIPES: [usize; 4] = [1024, 1218, 1448, 1722];
 
 /// The first stripe of each quarter, and how many there are in all.
 const FIRST_STRIPES: [usize; 5] = {
@@ -97,6 +97,10 @@ pub struct Bounds {
 impl Bounds {
     /// All of it.
     pub const NONE: Self = Self { entries_max: usize::MAX, bytes_max: usize::MAX };
+
+    fn are_met(self, entries: usize, bytes: usize) -> bool {
+        entries >= self.entries_max || bytes >= self.bytes_max
+    }
 }
 
 impl Table {
@@ -196,33 +200,32 @@ impl Table {
     }
 
     /// Walks the table in the order of key hashes from `from` on, up to about as much as `bounds` say; at least one hash is
-    /// covered. Of what is passed only what `wanted` accepts, by its hash, is among the entries. What changes behind the walk
-    /// is not seen.
+    /// covered. A part ends with a stripe if another one might be too much, and in the middle of one that is too much by itself:
+    /// it brings less than twice what `bounds` say, and one entry. Of what is passed only what `wanted` accepts, by its hash, is
+    /// among the entries. What changes behind the walk is not seen.
     #[must_use]
     pub fn walk(&self, from: u64, bounds: Bounds, wanted: impl Fn(u64) -> bool) -> Walk {
-        let mut entries = Vec::new();
+        let mut entries: Vec<Entry> = Vec::new();
         let (mut bytes, mut passed) = (0usize, 0usize);
-        let is_full = |entries: &Vec<Entry>, bytes| entries.len() >= bounds.entries_max || bytes >= bounds.bytes_max;
-        let first = stripe_of(from);
-        for at in first..self.stripes.len() {
-            let mut found: Vec<(u64, Entry)> = {
-                let stripe = self.stripes[at].read();
-                passed = passed.saturating_add(stripe.len());
-                let hashed = stripe.iter().map(|entry| (xxh3_64(entry.key()), entry));
-                let within = hashed.filter(|(hash, _)| *hash >= from && wanted(*hash));
-                within.map(|(hash, entry)| (hash, entry.clone())).collect()
-            };
+        for at in stripe_of(from)..self.stripes.len() {
+            let stripe = self.stripes[at].read();
+            passed = passed.saturating_add(stripe.len());
+            let hashed = stripe.iter().map(|entry| (xxh3_64(entry.key()), entry));
+            let mut found: Vec<(u64, &Entry)> = hashed.filter(|(hash, _)| *hash >= from && wanted(*hash)).collect();
             found.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
-            let mut last = None;
+            let (before, mut last) = ((entries.len(), bytes), None);
             for (hash, entry) in found {
-                if last != Some(hash) && !entries.is_empty() && is_full(&entries, bytes) {
+                let here = (entries.len() - before.0, bytes - before.1);
+                if last != Some(hash) && !entries.is_empty() && bounds.are_met(here.0, here.1) {
                     return Walk { entries, next: Some(hash) };
                 }
                 bytes = bytes.saturating_add(entry.content_bytes() + ENTRY_BYTES);
                 last = Some(hash);
-                entries.push(entry);
+                entries.push(entry.clone());
             }
-            let enough = is_full(&entries, bytes) || passed >= bounds.entries_max.saturating_mul(PASSED_PER_ENTRY);
+            // Whoever goes on in the middle of a stripe has to look through all of it again. The next one may be like this one.
+            let enough = bounds.are_met(2 * entries.len() - before.0, bytes.saturating_mul(2) - before.1)
+                || passed >= bounds.entries_max.saturating_mul(PASSED_PER_ENTRY);
             if at + 1 < self.stripes.len() && enough {
                 return Walk { entries, next: Some(first_hash_of(at + 1)) };
             }
@@ -358,6 +361,29 @@ mod tests {
         met.sort();
         met.dedup();
         assert_eq!(met.len(), 5000);
+    }
+
+    #[test]
+    fn a_part_of_a_walk_ends_with_a_stripe_or_in_a_large_one() {
+        let parts = |table: &Table, entries_max| {
+            let (mut from, mut parts) = (Some(0), Vec::new());
+            while let Some(at) = from {
+                let walk = table.walk(at, Bounds { entries_max, ..Bounds::NONE }, |_| true);
+                from = walk.next;
+                parts.push((walk.entries.len(), from.is_none_or(|next| next == first_hash_of(stripe_of(next)))));
+            }
+            parts
+        };
+        let small = table(1);
+        (0..5000u32).for_each(|at| assert!(apply(&small, &at.to_be_bytes(), 5, 1, None)));
+        let parts_of_small = parts(&small, 100);
+        assert!(parts_of_small.iter().all(|(entries, is_whole)| *entries < 110 && *is_whole), "{parts_of_small:?}");
+        let large = table(1);
+        let same = (0u32..).filter(|at| stripe_of(key_hash(&at.to_be_bytes())) == 0);
+        same.take(20).for_each(|at| assert!(apply(&large, &at.to_be_bytes(), 5, 1, None)));
+        let parts_of_large = parts(&large, 7);
+        assert_eq!(parts_of_large.iter().map(|part| part.0).take(3).collect::<Vec<_>>(), [7, 7, 6]);
+        assert!(!parts_of_large[0].1 && parts_of_large[2].1);
     }
 
     proptest! {
