@@ -33,7 +33,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, Error> {
         let invalid = |reason: &str| Error::InvalidAddress { address: text.to_owned(), reason: reason.to_owned() };
         if text.contains("://") {
-            return Err(invalid("write host:port, without a scheme"));
+            return Err(invalid("write host:port, without a scheme: TLS is spoken where authorities are given"));
         }
         let authority: Authority = text.parse().map_err(|_| invalid("not of the form host:port"))?;
         if text.contains('@') {

@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Check or show the settings of a node, without starting it
     Config(Box<ConfigArgs>),
-    /// Run a whole cluster on this machine, for trying
+    /// Run a whole cluster on this machine, for trying: without TLS, tokens and secrets, whatever the environment says
     Dev(DevArgs),
     /// Write a key
     Put(PutArgs),

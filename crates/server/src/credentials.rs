@@ -7,6 +7,10 @@ use clap::Args;
 use precede_client::{Client, Error};
 
 use crate::live_file;
+use crate::tls::{self, Trust};
+
+/// The variable that names a file with authorities.
+pub(crate) const CA_FILE_VARIABLE: &str = "PRECEDE_CA_FILE";
 
 /// Options of all commands that ask nodes.
 #[derive(Args, Clone)]
@@ -19,8 +23,16 @@ pub(crate) struct CredentialArgs {
     #[arg(long, env = "PRECEDE_TOKEN_FILE", value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
     /// A file with the authorities of the nodes' certificates, in PEM; with it TLS is spoken
-    #[arg(long, env = "PRECEDE_CA_FILE", value_name = "FILE", global = true)]
+    #[arg(long, env = CA_FILE_VARIABLE, value_name = "FILE", global = true)]
     ca_file: Option<PathBuf>,
+}
+
+/// What was said, read from the files, for what is no [`Client`].
+pub(crate) struct Shown {
+    /// The token to show.
+    pub(crate) token: Option<String>,
+    /// Whom to trust, if TLS is to be spoken.
+    pub(crate) trust: Option<Trust>,
 }
 
 impl CredentialArgs {
@@ -33,10 +45,20 @@ impl CredentialArgs {
         if let Some(token) = self.token()? {
             builder = builder.token(token);
         }
-        if let Some(path) = &self.ca_file {
-            builder = builder.authorities(live_file::read(path).map_err(|error| Error::BadRequest { message: error })?);
+        if let Some(authorities) = self.authorities()? {
+            builder = builder.authorities(authorities);
         }
         builder.build()
+    }
+
+    /// What to show to nodes, and whom to trust.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] if a file cannot be read, or is not what it should be.
+    pub(crate) fn shown(&self) -> Result<Shown, Error> {
+        let trust = self.authorities()?.map(|pem| tls::trust(&pem)).transpose();
+        let trust = trust.map_err(|error| Error::BadRequest { message: format!("--ca-file: {error}") })?;
+        Ok(Shown { token: self.token()?, trust })
     }
 
     /// Whether TLS is to be spoken.
@@ -44,11 +66,14 @@ impl CredentialArgs {
         self.ca_file.is_some()
     }
 
+    /// The authorities in PEM, if TLS is to be spoken.
+    fn authorities(&self) -> Result<Option<Vec<u8>>, Error> {
+        let pem = self.ca_file.as_deref().map(live_file::read).transpose();
+        pem.map_err(|error| Error::BadRequest { message: error })
+    }
+
     /// The token, if one was said.
-    ///
-    /// # Errors
-    /// [`Error::BadRequest`] if the file cannot be read.
-    pub(crate) fn token(&self) -> Result<Option<String>, Error> {
+    fn token(&self) -> Result<Option<String>, Error> {
         let Some(path) = &self.token_file else { return Ok(self.token.clone().filter(|token| !token.is_empty())) };
         let content = live_file::read(path).map_err(|error| Error::BadRequest { message: error })?;
         String::from_utf8(content).map(|token| Some(token.trim().to_owned())).map_err(|_| Error::BadRequest {

@@ -1,4 +1,5 @@
-//! A whole cluster on this machine, for trying: one process per node, so that one can be killed.
+//! A whole cluster on this machine, for trying: one process per node, so that one can be killed. The nodes have no settings but those that
+//! it gives them: no TLS, no tokens, no secret.
 
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::DevArgs;
+use crate::credentials::CA_FILE_VARIABLE;
 use crate::exit::{Exit, fail, say};
 use crate::health;
 use crate::settings::said;
@@ -39,6 +41,14 @@ pub(crate) async fn command(args: &DevArgs) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return fail(Exit::Usage, error),
     };
+    let ignored = ignored();
+    if !ignored.is_empty() {
+        eprintln!(
+            "what the environment says is not for these nodes, which have neither TLS nor tokens nor a secret: {} {} left out",
+            ignored.join(", "),
+            if ignored.len() == 1 { "is" } else { "are" },
+        );
+    }
     match run(&plan).await {
         Ok(()) => Exit::Done.into(),
         Err(error) => fail(Exit::No, format_args!("{error:#}")),
@@ -70,7 +80,6 @@ impl Plan {
 
     fn spawn(&self, member: &Address) -> anyhow::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
-        // Only what is said here counts: what the environment says is meant for one node.
         for variable in said::variables() {
             command.env_remove(variable);
         }
@@ -184,8 +193,18 @@ fn grow(plan: &Plan) -> String {
     format!("take the spares in:\n\n\x20 {program} view change --node {node} --add {}\n\n", spares.join(","))
 }
 
+/// What the environment says of a node or of how to speak to one. Only what is said here counts: that is meant for one node, of another
+/// cluster.
+fn ignored() -> Vec<String> {
+    let of_clients = [CA_FILE_VARIABLE.to_owned()];
+    said::variables().chain(of_clients).filter(|variable| std::env::var_os(variable).is_some()).collect()
+}
+
+/// What to type for this program, so that it sees of the environment what its nodes see.
 fn program() -> String {
-    std::env::current_exe().map_or_else(|_| "precede".to_owned(), |path| path.display().to_string())
+    let program = std::env::current_exe().map_or_else(|_| "precede".to_owned(), |path| path.display().to_string());
+    let ignored = ignored();
+    if ignored.is_empty() { program } else { format!("env -u {} {program}", ignored.join(" -u ")) }
 }
 
 fn lament(plan: &Plan, member: &Address, status: std::io::Result<ExitStatus>) {

@@ -53,8 +53,8 @@ pub(crate) async fn probe(node: &str, path: &str) -> std::io::Result<String> {
 
 /// The same, by TLS, of a node whose certificate has this name and is by one of these authorities.
 async fn probe_tls(node: &str, name: &str, authorities: &Path, path: &str) -> std::io::Result<String> {
-    let authorities = live_file::read(authorities).map_err(std::io::Error::other)?;
-    ask(tls::connect(&authorities, name, TcpStream::connect(node).await?).await?, node, path).await
+    let trust = live_file::read(authorities).and_then(|pem| tls::trust(&pem)).map_err(std::io::Error::other)?;
+    ask(tls::connect(&trust, name, TcpStream::connect(node).await?).await?, node, path).await
 }
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, node: &str, path: &str) -> std::io::Result<String> {

@@ -105,6 +105,10 @@ pub(crate) const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
         &[
             ("Reads over 32 connections for ten seconds", "precede bench"),
             ("One write in ten, at a fixed rate", "precede bench --mix mixed:90 --rate 10000 --seconds 30"),
+            (
+                "Nodes that speak TLS and ask for tokens",
+                "precede bench --node n1:8080,n2:8080 --ca-file certs/ca.pem --token-file token",
+            ),
         ],
     ),
     ("completions", &[("For bash", "precede completions bash")]),

@@ -269,6 +269,32 @@ fn dev_that_is_asked_to_end_while_it_starts_ends() {
 }
 
 #[test]
+fn dev_says_which_settings_of_the_environment_it_leaves_out() {
+    let base = free_ports(2);
+    let mut command = precede();
+    command.args(["dev", "--nodes", "1", "--repl-factor", "1", "--spares", "1", "--port-base", &base.to_string()]);
+    for variable in ["TLS_CERT_FILE", "TOKENS_FILE", "PEER_SECRET_FILE", "PRECEDE_CA_FILE"] {
+        command.env(variable, "/nowhere");
+    }
+    let mut dev = Dev(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut told = BufReader::new(dev.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let told = told.next().unwrap();
+    assert!(told.contains("neither TLS nor tokens nor a secret"), "{told}");
+    for variable in ["TLS_CERT_FILE", "TOKENS_FILE", "PEER_SECRET_FILE", "PRECEDE_CA_FILE"] {
+        assert!(told.contains(variable), "{told}");
+    }
+    // What it tells to type works there too.
+    let mut lines = BufReader::new(dev.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let grow = lines.find(|line| line.contains(" view change ")).unwrap();
+    let mut words = grow.split_whitespace();
+    assert_eq!(words.next(), Some("env"));
+    let mut env = std::process::Command::new("env");
+    let output = env.env("PRECEDE_CA_FILE", "/nowhere").args(words).output().unwrap();
+    assert!(output.status.success(), "{grow}: {output:?}");
+    dev.end(Signal::SIGTERM);
+}
+
+#[test]
 fn dev_runs_a_cluster_that_survives_a_node() {
     let base = free_ports(4);
     let mut dev = Dev::start(base);

@@ -13,6 +13,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
 
 /// A directory with an authority and certificates.
 struct Authority(PathBuf);
@@ -117,6 +118,44 @@ fn clients_and_nodes_speak_tls_and_nothing_else() {
     let stranger = Authority::new("stranger");
     let (code, text) = run(&["get", "k"], node, &stranger.path("ca.pem"));
     assert!(code == 3 && text.contains("certificate"), "{code} {text}");
+}
+
+#[test]
+fn bench_loads_nodes_that_speak_tls_and_ask_for_a_token() {
+    let (authority, stranger) = (Authority::new("bench"), Authority::new("bench-stranger"));
+    let made = precede().args(["token", "new", "--role", "write", "--name", "load"]).output().unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let field = |name| made.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let (token, tokens) = (authority.path("token"), authority.path("tokens"));
+    std::fs::write(&token, field("token: ")).unwrap();
+    std::fs::write(&tokens, field("line: ")).unwrap();
+    let mut arguments = authority.node("127.0.0.1");
+    arguments.extend(["--tokens-file".to_owned(), tokens]);
+    let cluster = Cluster::start_unready(2, 2, &texts(&arguments));
+    let (node, ca) = (cluster.address(0), authority.path("ca.pem"));
+    for at in [0, 1] {
+        wait_for("the node is ready", || is_well(cluster.address(at), &ca).then_some(()));
+    }
+    let load = ["bench", "--json", "--seconds", "1", "--connections", "4", "--pipeline", "8", "--keys", "50"];
+    // A value of more than one record of TLS.
+    let load = [&load[..], &["--value-bytes", "40000", "--mix", "mixed:50"]].concat();
+    let (code, text) =
+        run(&[&load[..], &["--token-file", &token]].concat(), &cluster.addresses(&[0, 1]).join(","), &ca);
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    assert_eq!(
+        (code, &report["tls"], &report["errors"], &report["not_found"]),
+        (0, &json!(true), &json!(0), &json!(0))
+    );
+    assert!(report["reads"]["p50"].is_number() && report["writes"]["p50"].is_number(), "{report}");
+    // What is wrong is said.
+    let (code, text) = run(&load, node, &ca);
+    assert!(code == 1 && text.contains("status 401 to a PUT"), "{code} {text}");
+    let (code, text) = run(&load, node, &stranger.path("ca.pem"));
+    assert!(code == 1 && text.contains("certificate"), "{code} {text}");
+    let (code, text) = run(&load, node, &token);
+    assert!(code == 2 && text.contains("--ca-file: it has no certificate in PEM"), "{code} {text}");
+    let (code, text) = run(&load, &format!("https://{node}"), &ca);
+    assert!(code == 2 && text.contains("without a scheme: TLS is spoken where authorities are given"), "{code} {text}");
 }
 
 #[test]

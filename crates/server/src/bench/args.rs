@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use precede_client::Address;
 
 use crate::credentials::CredentialArgs;
 
@@ -13,7 +14,7 @@ use crate::credentials::CredentialArgs;
 pub(crate) struct BenchArgs {
     /// The nodes to load, host:port; the connections take turns
     #[arg(long = "node", value_name = "ADDR", value_delimiter = ',', default_value = "127.0.0.1:8080")]
-    pub(crate) nodes: Vec<String>,
+    pub(crate) nodes: Vec<Address>,
     /// How many connections
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub(crate) connections: u32,
@@ -60,7 +61,7 @@ impl BenchArgs {
     /// The node of a connection.
     pub(crate) fn node_of(&self, connection: u64) -> &str {
         let count = self.nodes.len().max(1) as u64;
-        usize::try_from(connection % count).ok().and_then(|at| self.nodes.get(at)).map_or("", String::as_str)
+        usize::try_from(connection % count).ok().and_then(|at| self.nodes.get(at)).map_or("", Address::as_str)
     }
 }
 

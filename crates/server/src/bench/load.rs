@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Zipf};
@@ -15,6 +15,7 @@ use crate::bench::args::{BenchArgs, Distribution, Mix, Operation, Switch};
 use crate::bench::progress;
 use crate::bench::tally::{Tally, is_expected};
 use crate::bench::wire::Connection;
+use crate::credentials::Shown;
 
 /// A request that is under way when the time is over is waited for so much longer.
 const GRACE: Duration = Duration::from_secs(10);
@@ -63,9 +64,9 @@ impl Keys {
 ///
 /// # Errors
 /// The node cannot be reached, or does not take the keys that are to be read.
-pub(crate) async fn run(args: &BenchArgs) -> anyhow::Result<Tally> {
+pub(crate) async fn run(args: &BenchArgs, shown: &Shown) -> anyhow::Result<Tally> {
     let done = Arc::new(AtomicU64::new(0));
-    let workers = prepare(args, &done).await?;
+    let workers = prepare(args, shown, &done).await?;
     done.store(0, Ordering::Relaxed);
     let start = Instant::now();
     let deadline = start + Duration::from_secs(args.seconds);
@@ -82,16 +83,11 @@ pub(crate) async fn run(args: &BenchArgs) -> anyhow::Result<Tally> {
 }
 
 /// Makes the connections and, if anything is to be read, writes the keys, each connection its part of them.
-async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<Worker>> {
+async fn prepare(args: &BenchArgs, shown: &Shown, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<Worker>> {
     let connections = u64::from(args.connections);
-    ensure!(
-        !args.credentials.speak_tls(),
-        "the load generator does not speak TLS: leave --ca-file and PRECEDE_CA_FILE out"
-    );
-    let token = args.credentials.token()?;
     let mut preparing: JoinSet<anyhow::Result<Worker>> = JoinSet::new();
     for index in 0..connections {
-        let mut worker = Worker::new(args, index, token.as_deref(), Arc::clone(done));
+        let mut worker = Worker::new(args, index, shown, Arc::clone(done));
         let (node, loaded) = (args.node_of(index).to_owned(), args.loaded);
         preparing.spawn(async move {
             worker.connection.connect().await.with_context(|| format!("cannot connect to {node}"))?;
@@ -109,7 +105,7 @@ async fn prepare(args: &BenchArgs, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<
 }
 
 impl Worker {
-    fn new(args: &BenchArgs, index: u64, token: Option<&str>, done: Arc<AtomicU64>) -> Self {
+    fn new(args: &BenchArgs, index: u64, shown: &Shown, done: Arc<AtomicU64>) -> Self {
         let value_bytes = usize::try_from(args.value_bytes).unwrap_or(usize::MAX);
         let schedule = args.rate.map(|rate| {
             let each = Duration::from_secs_f64(f64::from(args.connections) * f64::from(args.pipeline) / rate as f64);
@@ -122,7 +118,7 @@ impl Worker {
                 args.contexts == Switch::On,
                 args.write_concern,
             )
-            .showing(token),
+            .showing(shown),
             mix: args.mix,
             keys: Keys::of(args),
             // The same in every run.

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `args` | what was said on the command line |
 //! | `wire` | one connection: writes requests, reads responses |
+//! | `stream` | what it goes over: a socket, with TLS or without |
 //! | `load` | the connections' work: loads the keys, then asks until the time is over |
 //! | `tally` | what was counted |
 //! | `progress` | a line on the terminal meanwhile |
@@ -20,6 +21,7 @@ pub(crate) mod bare;
 mod load;
 mod progress;
 mod report;
+mod stream;
 mod tally;
 mod wire;
 
@@ -31,7 +33,11 @@ use crate::exit::{Exit, fail, print_line};
 
 /// Runs `precede bench`. It fails if no request was answered as it should be.
 pub(crate) async fn command(args: &BenchArgs) -> ExitCode {
-    let tally = match load::run(args).await {
+    let shown = match args.credentials.shown() {
+        Ok(shown) => shown,
+        Err(error) => return fail(Exit::Usage, error),
+    };
+    let tally = match load::run(args, &shown).await {
         Ok(tally) => tally,
         Err(error) => return fail(Exit::No, format_args!("{error:#}")),
     };

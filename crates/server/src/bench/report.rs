@@ -12,6 +12,7 @@ use crate::bench::tally::Tally;
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     nodes: Vec<String>,
+    tls: bool,
     mix: String,
     connections: u32,
     pipeline: u32,
@@ -52,7 +53,8 @@ impl Report {
     pub(crate) fn new(args: &BenchArgs, tally: &Tally) -> Self {
         let requests = tally.reads.len() + tally.writes.len();
         Self {
-            nodes: args.nodes.clone(),
+            nodes: args.nodes.iter().map(ToString::to_string).collect(),
+            tls: args.credentials.speak_tls(),
             mix: args.mix.to_string(),
             connections: args.connections,
             pipeline: args.pipeline,
@@ -82,11 +84,12 @@ impl Report {
 
     /// For people.
     pub(crate) fn text(&self) -> String {
+        let tls = if self.tls { " by TLS" } else { "" };
         let contexts = if self.contexts { "carried" } else { "not carried" };
         let rate = self.rate.map_or("as many as are answered".to_owned(), |rate| format!("{rate}/s wanted"));
         let concern = self.write_concern.map_or_else(String::new, |concern| format!(", write concern {concern}"));
         let mut text = format!(
-            "{} on {}: {} connections, {} requests under way on each, {rate}, {} s\n\
+            "{} on {}{tls}: {} connections, {} requests under way on each, {rate}, {} s\n\
              {} keys, {}, values of {} bytes, contexts {contexts}{concern}\n\
              {:.0} requests/s ({} requests, {} errors, {} not found), contexts of {} bytes at p99\n\
              latency (ms) {:>10} {:>10} {:>10} {:>10}",

@@ -3,20 +3,21 @@
 use std::io::{self, Write};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::bench::args::{Concern, Operation};
+use crate::bench::stream::Stream;
+use crate::credentials::Shown;
+use crate::tls::Trust;
 
 /// The largest head of a response.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// Room for a read.
-const READ_BYTES: usize = 4096;
 
 /// A connection to a node, made when it is needed and made again when it has ended.
 pub(crate) struct Connection {
     node: String,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
+    /// Whom to trust, if TLS is spoken.
+    trust: Option<Trust>,
     /// Everything of a PUT that is the same for every key: the value in its body.
     put_body: Vec<u8>,
     /// And what stands behind its key.
@@ -56,6 +57,7 @@ impl Connection {
         Self {
             node: node.to_owned(),
             stream: None,
+            trust: None,
             put_body: format!("{{\"value\":\"{}\"}}", "v".repeat(value_bytes)).into_bytes(),
             put_query: concern.map_or_else(String::new, |concern| format!("?w={}", concern.name())),
             carries_context,
@@ -66,18 +68,17 @@ impl Connection {
         }
     }
 
-    /// The same, which shows the node a token.
-    pub(crate) fn showing(mut self, token: Option<&str>) -> Self {
-        self.authorization =
-            token.map_or_else(Vec::new, |token| format!("authorization: Bearer {token}\r\n").into_bytes());
+    /// The same, which shows the node a token and speaks TLS, if that was said.
+    pub(crate) fn showing(mut self, shown: &Shown) -> Self {
+        let line = shown.token.as_ref().map(|token| format!("authorization: Bearer {token}\r\n"));
+        self.authorization = line.unwrap_or_default().into_bytes();
+        self.trust.clone_from(&shown.trust);
         self
     }
 
     /// Makes the connection.
     pub(crate) async fn connect(&mut self) -> io::Result<()> {
-        let stream = TcpStream::connect(&self.node).await?;
-        stream.set_nodelay(true)?;
-        self.stream = Some(stream);
+        self.stream = Some(Stream::connect(&self.node, self.trust.as_ref()).await?);
         Ok(())
     }
 
@@ -140,7 +141,7 @@ impl Connection {
     }
 
     /// Reads a response, and whether the connection ends with it.
-    async fn read(&mut self, stream: &mut TcpStream) -> io::Result<(Reply, bool)> {
+    async fn read(&mut self, stream: &mut Stream) -> io::Result<(Reply, bool)> {
         let (reply, bytes, closes) = loop {
             if let Some(head) = Head::parse(&self.input)? {
                 if self.carries_context && !head.token.is_empty() {
@@ -154,10 +155,10 @@ impl Connection {
             if self.input.len() > HEAD_BYTES_MAX {
                 return Err(invalid("a response whose head has no end"));
             }
-            read_more(stream, &mut self.input).await?;
+            stream.read_more(&mut self.input).await?;
         };
         while self.input.len() < bytes {
-            read_more(stream, &mut self.input).await?;
+            stream.read_more(&mut self.input).await?;
         }
         self.input.advance(bytes);
         Ok((reply, closes))
@@ -206,14 +207,6 @@ fn number(text: &[u8]) -> Option<usize> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-async fn read_more(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<()> {
-    input.reserve(READ_BYTES);
-    match stream.read_buf(input).await? {
-        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the node ended the connection")),
-        _ => Ok(()),
-    }
-}
-
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the node sent {what}"))
 }
@@ -244,7 +237,8 @@ mod tests {
 
     #[test]
     fn requests_carry_the_token_the_value_and_the_write_concern() {
-        let mut connection = Connection::new("n:1", 2, true, Some(Concern::Majority)).showing(Some("secret"));
+        let shown = Shown { token: Some("secret".to_owned()), trust: None };
+        let mut connection = Connection::new("n:1", 2, true, Some(Concern::Majority)).showing(&shown);
         connection.write(Operation::Get, 7).unwrap();
         assert_eq!(
             connection.output,

@@ -31,6 +31,10 @@ pub(crate) struct Identity {
     authorities: Vec<u8>,
 }
 
+/// Whose certificates a client takes for those of nodes.
+#[derive(Clone)]
+pub(crate) struct Trust(Arc<ClientConfig>);
+
 /// The one place where it is chosen who does the cryptography.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
@@ -91,21 +95,25 @@ pub(crate) async fn dial(
     TlsConnector::from(config).connect(name_of(address.as_str())?, socket).await
 }
 
-/// Speaks TLS with a node of this name, as a client that trusts these authorities.
+/// What a client needs that trusts these authorities, in PEM.
 ///
 /// # Errors
-/// The authorities are none, or the node is not of that name.
-pub(crate) async fn connect(
-    authorities: &[u8],
-    node: &str,
-    socket: TcpStream,
-) -> io::Result<client::TlsStream<TcpStream>> {
+/// They are none.
+pub(crate) fn trust(authorities: &[u8]) -> Result<Trust, String> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots(authorities).map_err(io::Error::other)?)
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots(authorities)?)
         .with_no_client_auth();
-    TlsConnector::from(Arc::new(config)).connect(name_of(node)?, socket).await
+    Ok(Trust(Arc::new(config)))
+}
+
+/// Speaks TLS with a node of this name, as a client.
+///
+/// # Errors
+/// The node is not of that name, or not trusted.
+pub(crate) async fn connect(trust: &Trust, node: &str, socket: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
+    TlsConnector::from(Arc::clone(&trust.0)).connect(name_of(node)?, socket).await
 }
 
 /// The certificate that the other side has shown, if it has shown one: one of the authorities has signed it.
