@@ -1,12 +1,14 @@
 //! Writes the seeds that nobody can write by hand, as the code now encodes them: one message of each kind that three nodes
-//! send one another over a short life, and tokens. To be run in `fuzz/` when an encoding has changed:
+//! send one another over a short life, tokens, and a node's certificates. To be run in `fuzz/` when an encoding has changed:
 //! `cargo run --example seeds`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use precede::fuzzing;
 use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::causality::token;
@@ -25,7 +27,7 @@ use precede_core::wire::mark::{Mark, Trace};
 use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::named::Named;
 use precede_core::wire::request::{Action, Outcome, Request, ViewChange, WriteConcern};
-use precede_fuzz::sealed;
+use precede_fuzz::{files, sealed};
 
 /// Three nodes, two of which share a shard, and what they have sent.
 struct Trio {
@@ -36,6 +38,8 @@ struct Trio {
     queue: VecDeque<(NodeId, Envelope)>,
     sent: BTreeMap<String, Bytes>,
     status_of: BTreeMap<NodeId, Envelope>,
+    /// The context of the last answer.
+    context: Context,
 }
 
 impl Trio {
@@ -43,8 +47,8 @@ impl Trio {
         let addresses: Vec<_> =
             (1..=5).map(|at| Address::parse(&format!("n{at}:80"), None).expect("it is an address")).collect();
         let view = View::bootstrap(&addresses, 2).expect("five make two shards");
-        let (queue, sent, status_of) = Default::default();
-        let mut trio = Self { view, nodes: Vec::new(), now_ms: 0, asked: 0, queue, sent, status_of };
+        let (queue, sent, status_of, context) = Default::default();
+        let mut trio = Self { view, nodes: Vec::new(), now_ms: 0, asked: 0, queue, sent, status_of, context };
         trio.nodes = addresses.iter().map(|address| trio.start(address.clone())).collect();
         trio
     }
@@ -68,6 +72,8 @@ impl Trio {
                     self.status_of.insert(envelope.from, (*envelope).clone());
                 }
                 self.queue.push_back((to, *envelope));
+            } else if let Effect::Reply { reply, .. } = effect {
+                self.context = reply.context;
             }
         }
     }
@@ -213,8 +219,17 @@ fn messages() -> BTreeMap<String, Bytes> {
     let view = trio.view.id;
     let origin = |(node, _, _): (NodeId, &Address, _)| (Origin { view, node, start: Timestamp(1) }, Timestamp(2));
     let entries = trio.view.members().map(origin).collect();
-    trio.submit_after(0, Action::Barrier, Context { view: Some(view), stable: Timestamp::ZERO, entries });
+    let unknown = Context { view: Some(view), stable: Timestamp::ZERO, entries };
+    trio.submit_after(0, Action::Barrier, unknown);
     trio.run(200);
+    // And of a node outside the view, which passes the question on.
+    trio.submit_after(0, Action::Put { key: keys[0].clone(), value: Value::json("2") }, Context::default());
+    trio.run(200);
+    let spare = trio.nodes.len();
+    trio.nodes.push(trio.start(Address::parse("n6:80", None).expect("it is an address")));
+    trio.submit_after(spare, Action::Barrier, trio.context.clone());
+    trio.run(1000);
+    trio.nodes.truncate(spare);
     // The shards grow into each other: everybody hands something over. Keys are asked for before all is here.
     let members = trio.view.members().map(|(_, address, _)| address.clone()).collect();
     let change = ViewChange { members, repl_factor: 5, dry_run: true, force: false, expected_epoch: None };
@@ -247,6 +262,12 @@ fn main() -> std::io::Result<()> {
         fs::write(format!("seeds/context_json/one-{entries}"), [b"{\"token\":\"@\"}\n", &content[..]].concat())?;
         let list = b"[{\"token\":\"@\"}, null, {\"more\":1, \"token\":\"@\"}]\n";
         fs::write(format!("seeds/context_json/list-{entries}"), [list, &content[..]].concat())?;
+    }
+    // They are others each time: those that are there are kept.
+    let path = Path::new("seeds/certificates/sealed");
+    if !path.exists() {
+        let made = fuzzing::made("n1").expect("there are random numbers");
+        fs::write(path, files::sealed(&made).expect("it is PEM"))?;
     }
     Ok(())
 }

@@ -11,9 +11,12 @@ use precede_core::id::Address;
 use precede_core::placement::view::View;
 use precede_core::wire::request::ViewChange;
 
+use crate::access::tokens::Tokens;
 use crate::http::{Issuer, Memo, Merger, Object, body, params, view_change};
+use crate::secrets::Secrets;
 use crate::settings::said::{Said, Source, Told, variables};
 use crate::settings::{Settings, file, table};
+use crate::tls::{self, Identity};
 
 /// A body's `value` and `causal-context`, as their texts.
 ///
@@ -83,6 +86,43 @@ pub fn settings(said: &[(&str, &str)]) -> Result<Config, String> {
 #[must_use]
 pub fn file(text: &str) -> Vec<String> {
     file::parse(text, "f").1
+}
+
+/// How many secrets a file has, and whether it lets in those without one.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn secrets(content: &[u8]) -> Result<(usize, bool), String> {
+    let secrets = Secrets::parse(content)?;
+    let first = secrets.first().id;
+    assert!(secrets.still_take(Some(first)), "what is used is taken");
+    Ok((secrets.all().count(), secrets.anyone))
+}
+
+/// The role and the name of the token with this secret in a file of tokens, if it is there.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn token(content: &[u8], secret: &[u8]) -> Result<Option<(String, String)>, String> {
+    let tokens = Tokens::parse(content)?;
+    Ok(tokens.find(secret).map(|token| (token.role.to_string(), token.name.clone())))
+}
+
+/// Reads a node's certificates, its key and its authorities, and the last as a client does too.
+///
+/// # Errors
+/// What is wrong with which of them.
+pub fn identity(files: &[Vec<u8>; 3]) -> Result<(), String> {
+    Identity::parse(files)?;
+    tls::trust(&files[2]).map(|_| ())
+}
+
+/// An authority, and the certificate and key of a node by it, in PEM.
+#[must_use]
+pub fn made(host: &str) -> Option<[String; 3]> {
+    let authority = tls::make::authority().ok()?;
+    let node = tls::make::node(&authority, &[host.to_owned()]).ok()?;
+    Some([node.certificate, node.key, authority.certificate])
 }
 
 /// The variables of the environment that a node looks at: for tests that start nodes.

@@ -54,6 +54,12 @@ impl Secrets {
                 let error = format!("a secret has {least} to {most} characters: make one with `precede secret`");
                 return Err(format!("line {}: {error}", at + 1));
             }
+            if secrets.len() == SECRETS_MAX {
+                return Err(format!(
+                    "line {}: more secrets than the limit of {SECRETS_MAX}: take old ones out",
+                    at + 1
+                ));
+            }
             let secret = Secret::of(line);
             if secrets.iter().any(|other| other.id == secret.id) {
                 return Err(format!("line {}: the same secret stands there twice", at + 1));
@@ -62,9 +68,6 @@ impl Secrets {
         }
         if secrets.is_empty() {
             return Err("it has no secret: make one with `precede secret`".to_owned());
-        }
-        if secrets.len() > SECRETS_MAX {
-            return Err(format!("{} secrets are more than the limit of {SECRETS_MAX}", secrets.len()));
         }
         Ok(Self { secrets, anyone })
     }
@@ -151,7 +154,7 @@ pub(crate) mod tests {
             (format!("{good}\nsesame"), "line 2: a secret has 32 to 1024 characters"),
             ("s".repeat(1025), "line 1: a secret has"),
             (format!("{good}\n{good}"), "line 2: the same secret"),
-            (many.join("\n"), "9 secrets are more than the limit of 8"),
+            (many.join("\n"), "line 9: more secrets than the limit of 8"),
         ] {
             let error = Secrets::parse(content.as_bytes()).err().unwrap();
             assert!(error.contains(told) && !error.contains("sesame") && !error.contains(&good), "{error}");

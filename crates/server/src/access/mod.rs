@@ -4,7 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod role;
 pub(crate) mod secret;
 pub(crate) mod token_command;
-mod tokens;
+pub(crate) mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;
