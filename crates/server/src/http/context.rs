@@ -9,6 +9,7 @@ use precede_core::id::ViewId;
 use precede_core::limits::{CONTEXT_ENTRIES_MAX, CONTEXTS_PER_REQUEST_MAX};
 use precede_core::wire::request::Refusal;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::http::errors::{Failure, from_refusal};
 use crate::http::memo::Memo;
@@ -36,16 +37,9 @@ pub(crate) struct Merger<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Wire<'a> {
-    Many(#[serde(borrow)] Vec<Option<One<'a>>>),
-    One(#[serde(borrow)] One<'a>),
-}
-
-#[derive(Deserialize)]
 struct One<'a> {
     #[serde(borrow)]
-    token: Option<Cow<'a, str>>,
+    token: Cow<'a, str>,
 }
 
 impl<'a> Merger<'a> {
@@ -78,21 +72,23 @@ impl<'a> Merger<'a> {
         if let Some(token) = plain_token(text) {
             return self.add_token(token);
         }
-        let expected = || malformed("it must be an object as the store gave it, or a list of such objects");
-        let wire = serde_json::from_str(text).map_err(|_| expected())?;
-        let contexts = match wire {
-            Wire::One(one) => vec![Some(one)],
-            Wire::Many(many) => many,
-        };
-        for one in contexts.into_iter().flatten() {
-            match one.token {
-                Some(token) if token.is_empty() => {}
-                Some(token) => self.add_token(&token)?,
-                None if is_empty_object(text) || text.starts_with('[') => {}
-                None => return Err(expected()),
-            }
+        if !text.starts_with('[') {
+            return self.add_object(text);
         }
-        Ok(())
+        let objects: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| no_context())?;
+        objects.iter().try_for_each(|object| self.add_object(object.get()))
+    }
+
+    /// Merges a context as the store gave it. Who sends none, or an empty one, has seen nothing.
+    fn add_object(&mut self, text: &str) -> Result<(), Failure> {
+        if text == "null" || is_empty_object(text) {
+            return Ok(());
+        }
+        if !text.starts_with('{') {
+            return Err(no_context());
+        }
+        let One { token } = serde_json::from_str(text).map_err(|_| no_context())?;
+        if token.is_empty() { Ok(()) } else { self.add_token(&token) }
     }
 
     fn add_token(&mut self, sealed: &str) -> Result<(), Failure> {
@@ -140,6 +136,10 @@ impl Merger<'_> {
     }
 }
 
+fn no_context() -> Failure {
+    malformed("it must be an object as the store gave it, or a list of such objects")
+}
+
 /// The token of `{"token":"…"}` as the store writes it, without a parser.
 fn plain_token(text: &str) -> Option<&str> {
     let token = text.strip_prefix("{\"token\":\"")?.strip_suffix("\"}")?;
@@ -179,8 +179,11 @@ mod tests {
 
     #[test]
     fn everything_else_is_malformed() {
-        for json in ["1", "\"x\"", "true", r#"{"a":1}"#, r#"{"token":3}"#, r#"{"token":"x"}"#, "[1]", "[[]]"] {
-            assert!(merged(json).unwrap_err().starts_with("Malformed causal-context: "), "{json}");
+        let objects =
+            [r#"{"a":1}"#, r#"{"token":3}"#, r#"{"token":null}"#, r#"{"token":"x"}"#, "1", "\"x\"", "true", "[1]"];
+        let listed = objects.iter().chain(&["[]", "[\"\"]"]).map(|object| format!("[{object}]"));
+        for json in listed.chain(objects.map(str::to_owned)) {
+            assert!(merged(&json).unwrap_err().starts_with("Malformed causal-context: "), "{json}");
         }
     }
     #[test]
