@@ -82,11 +82,21 @@ pub enum Planted {
     BarrierIgnoresEntries,
     /// 7.6: a replica makes a write again although it knows its name.
     NameIgnored,
+    /// 7.6: a replica that has not recovered makes named writes although others have.
+    BehindOnNames,
+    /// 7.6: a sync leaves out the names of what it brings.
+    NamesNotSynced,
+    /// 7.6, 11.4: a hand-off leaves out the names of what it brings.
+    NamesNotHandedOver,
+    /// 7.6, 11.4: an old owner that is asked does not tell what it knows of a name.
+    NameNotTold,
+    /// 7.6: of two writes with one name the greatest counts.
+    GreatestNameCounts,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 41] = [
         Self::ContextUnchecked,
         Self::DependenciesForgotten,
         Self::OwnDotForgotten,
@@ -123,6 +133,11 @@ impl Planted {
         Self::SiblingOutdoes,
         Self::BarrierIgnoresEntries,
         Self::NameIgnored,
+        Self::BehindOnNames,
+        Self::NamesNotSynced,
+        Self::NamesNotHandedOver,
+        Self::NameNotTold,
+        Self::GreatestNameCounts,
     ];
 }
 

@@ -74,6 +74,11 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::SiblingOutdoes => &[Mix::ViewSplits],
         Planted::BarrierIgnoresEntries => &[Mix::OneWayHeld],
         Planted::NameIgnored => &[Mix::Calm],
+        Planted::BehindOnNames => &[Mix::Comebacks],
+        Planted::NamesNotSynced => &[Mix::Crash],
+        Planted::NamesNotHandedOver => &[Mix::Views],
+        Planted::NameNotTold => &[Mix::Views],
+        Planted::GreatestNameCounts => &[Mix::Partitions],
     }
 }
 
@@ -81,7 +86,13 @@ fn mixes(bug: Planted) -> &'static [Mix] {
 fn options(bug: Planted, mix: Mix) -> Options {
     let options = Options::of(mix, seconds(mix));
     match bug {
-        Planted::BarrierIgnoresEntries | Planted::NameIgnored => options,
+        Planted::BarrierIgnoresEntries
+        | Planted::NameIgnored
+        | Planted::BehindOnNames
+        | Planted::NamesNotSynced
+        | Planted::NamesNotHandedOver
+        | Planted::NameNotTold
+        | Planted::GreatestNameCounts => options,
         _ => options.plain(),
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::causality::version::Version;
 use crate::limits::NAMES_MAX;
+use crate::planted::{self, Planted};
 use crate::time::Instant;
 use crate::wire::named::{KnownName, Made, Name, Named, NamedWrite};
 
@@ -79,7 +80,8 @@ impl Names {
         if let Some(before) = self.known.get(&(key_hash, name)) {
             self.oldest_first.remove(&(before.naming.until, key_hash, name));
             let until = naming.until.max(before.naming.until);
-            known = if before.version <= version { *before } else { known };
+            let is_first = (before.version <= version) != planted::is(Planted::GreatestNameCounts);
+            known = if is_first { *before } else { known };
             known.naming.until = until;
         }
         self.known.insert((key_hash, name), known);

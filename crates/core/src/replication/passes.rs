@@ -52,7 +52,11 @@ impl Replica {
             }
             false => (Walk { entries: Vec::new(), next: None }, Default::default()),
         };
-        names.retain(|known| owned(known.key_hash) && !target_has(&known.version));
+        let are_forgotten = match pull.legacy {
+            None => planted::is(Planted::NamesNotSynced),
+            Some(_) => planted::is(Planted::NamesNotHandedOver),
+        };
+        names.retain(|known| owned(known.key_hash) && !target_has(&known.version) && !are_forgotten);
         // Where there are many names the chunk ends before the walk.
         let end = next.filter(|_| next != walk.next);
         let mut entries = Vec::with_capacity(walk.entries.len());
@@ -210,6 +214,7 @@ impl Replica {
     #[must_use]
     pub fn fetch(&self, now: Instant, id: u64, key: &[u8], name: Option<&Name>, stable: Timestamp) -> Fetched {
         let hash = key_hash(key);
+        let name = name.filter(|_| !planted::is(Planted::NameNotTold));
         let known = name.and_then(|name| self.names.get(hash, name)?.told(hash, now));
         let entry = self.table().get(key, hash).map(|entry| {
             let version = self.table().version(&entry);

@@ -50,6 +50,19 @@ pub fn answer(
     }
 }
 
+/// Judges a write as it is made. `by_peers`: the least one under its name that recovered replicas have heard of to whom this one must
+/// leave it; `told`: that an old owner has told of to the request that made it.
+///
+/// # Errors
+/// Says whom the replica has not listened to.
+pub fn made_at(version: &Version, by_peers: Option<Version>, told: Option<Version>) -> Result<(), String> {
+    match (by_peers, told) {
+        (Some(first), _) => Err(format!("made {version:?} without having recovered, and one that has knows {first:?}")),
+        (None, Some(first)) => Err(format!("made {version:?}, and an old owner that was asked knows {first:?}")),
+        (None, None) => Ok(()),
+    }
+}
+
 /// Judges what is said of a write: what was said of it before, and to whom it may concern.
 fn same(named: &Named, known: &MadeUnder, made: Made, version: &Version, reply: &Reply) -> Result<(), String> {
     if let Some(first) = known.get(version)

@@ -115,6 +115,7 @@ impl World {
             }
             Message::Forward(forward) => self.observe_forward(at, to, forward),
             Message::ForwardReply { id, reply } => {
+                self.note_answer(at, (Some(self.machines[to].id), *id));
                 let written = matches!(reply.outcome, Outcome::Written { .. } | Outcome::Deleted { .. });
                 if let (true, Some(version)) = (written, reply.version)
                     && let Some((key, value)) = self.forwards.get(&(to, *id)).cloned()
@@ -125,7 +126,9 @@ impl World {
                     self.check_in_hand(at, *key, reply);
                 }
             }
+            Message::Fetch { id, key, name, .. } => self.observe_fetch(at, *id, key, *name),
             Message::Fetched(answer) => {
+                self.observe_fetched(at, answer.id, &answer.view);
                 if let Some(entry) = &answer.entry
                     && entry.payload.is_some()
                     && let Some(key) = self.oracle.key_number(entry.entry.key())
@@ -139,7 +142,6 @@ impl World {
             | Message::Prepare(_)
             | Message::Prepared(_)
             | Message::Release { .. }
-            | Message::Fetch { .. }
             | Message::Confirm { .. }
             | Message::Confirmed { .. }
             | Message::Hello { .. }

@@ -14,6 +14,7 @@ mod nodes;
 mod probes;
 mod requests;
 mod strays;
+mod told;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

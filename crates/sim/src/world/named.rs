@@ -22,6 +22,7 @@ use crate::properties::named::{self, MadeUnder};
 use crate::queue::Event;
 use crate::trace::letter;
 use crate::violation::Rule;
+use crate::world::told::Told;
 use crate::world::{MILLISECOND, Pending, Purpose, SECOND, START, World, plain_request};
 
 /// Mean time between two requests.
@@ -51,16 +52,18 @@ struct Deed {
 pub(super) struct NamedClients {
     dice: Dice,
     deeds: Vec<Deed>,
-    made: BTreeMap<Name, MadeUnder>,
+    pub(super) made: BTreeMap<Name, MadeUnder>,
     /// By request, what replicas had heard of its name when it was sent, in which life and view.
     heard: BTreeMap<u64, BTreeMap<NodeId, (Origin, Version)>>,
     /// What is to be read after an answer.
     reads: VecDeque<Pending>,
+    pub(super) told: Told,
 }
 
 impl NamedClients {
     pub(super) fn new(dice: Dice) -> Self {
-        Self { dice, deeds: Vec::new(), made: BTreeMap::new(), heard: BTreeMap::new(), reads: VecDeque::new() }
+        let (made, heard) = (BTreeMap::new(), BTreeMap::new());
+        Self { dice, deeds: Vec::new(), made, heard, reads: VecDeque::new(), told: Told::default() }
     }
 }
 

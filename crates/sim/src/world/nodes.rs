@@ -120,6 +120,7 @@ impl World {
 
     /// Gives a node one input and does what it wants done.
     pub(super) fn step(&mut self, at: usize, input: Input) {
+        self.note_input(at, &input);
         let machine = &mut self.machines[at];
         let now = machine.clock.read(self.now);
         let Some(node) = machine.node.as_mut() else { return };
@@ -127,6 +128,7 @@ impl World {
         node.step(now, input, &mut effects);
         node.check_invariants();
         self.steps += 1;
+        self.check_named(at);
         for effect in effects.drain(..) {
             self.carry_out(at, effect);
         }
@@ -154,6 +156,7 @@ impl World {
             Effect::Reply { id, .. } if id.0 >= STRAY_REQUESTS => {}
             Effect::Reply { id, reply } => {
                 self.digest_reply(at, id.0, &reply);
+                self.note_answer(at, (None, id.0));
                 self.answer(at, id.0, *reply, false);
             }
             Effect::Event(event) => self.hear(at, &event),
