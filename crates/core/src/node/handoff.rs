@@ -210,11 +210,11 @@ impl Node {
         words.iter().all(|(node, word)| *word != Word::Awaited || (unheard == 1 && is_silent(node)))
     }
 
-    /// Asks the next old owner for the key of a request.
+    /// Asks the next old owner for the key of a request; all of them, if it has a name.
     pub(super) fn fetch_next(&mut self, now: Now, key: u64, pending: &mut Pending, effects: &mut Effects) {
-        let (Some(name), None) = (pending.request.action.key().cloned(), pending.fetching) else { return };
+        let (Some(wanted), None) = (pending.request.action.key().cloned(), pending.fetching) else { return };
         let Some(replica) = &self.replica else { return };
-        let hash = key_hash(&name);
+        let hash = key_hash(&wanted);
         let old_owners = |(id, held): (&ViewId, &Held)| {
             let id = *id;
             let members = held.view.members_of(held.view.shard_of_hash(hash).id);
@@ -231,32 +231,38 @@ impl Node {
             let holds = self.holders.get(id).is_some_and(|holders| holders.contains(node));
             (Some(*id) != lacks, !self.is_up(*node), self.avoid.contains_key(node), !holds, *node)
         };
-        let fresh =
-            candidates.iter().filter(|candidate| !pending.fetch_tried.contains(candidate)).min_by_key(|c| rank(c));
-        let Some(&(view, node)) = fresh else {
+        let mut fresh: Vec<(ViewId, NodeId)> =
+            candidates.iter().copied().filter(|candidate| !pending.fetch_tried.contains(candidate)).collect();
+        fresh.sort_by_key(&rank);
+        if fresh.is_empty() {
             // All were asked; some may have adopted the view a little later.
             if !candidates.is_empty() {
                 pending.fetch_tried.clear();
                 pending.fetching = Some(now.monotonic + self.config.cluster.heartbeat);
             }
             return;
-        };
-        let id = random(&mut self.rng);
-        self.fetches.insert(id, key);
-        pending.fetch_tried.push((view, node));
-        pending.fetching = Some(now.monotonic + self.config.cluster.heartbeat * 2);
-        let key = name;
-        let name = pending.request.named.as_ref().map(|named| named.name);
-        self.send(node, Message::Fetch { id, view, key, name }, effects);
+        }
+        // Any of them may be the only one that knows a name. One that is silent must not use up the time of the others.
+        let at_once = if pending.request.named.is_some() { fresh.len() } else { 1 };
+        for (view, node) in fresh.into_iter().take(at_once) {
+            let id = random(&mut self.rng);
+            self.fetches.insert(id, key);
+            pending.fetch_tried.push((view, node));
+            pending.fetching = Some(now.monotonic + self.config.cluster.heartbeat * 2);
+            let name = pending.request.named.as_ref().map(|named| named.name);
+            self.send(node, Message::Fetch { id, view, key: wanted.clone(), name }, effects);
+        }
     }
 
-    /// Notes that the old owner that was asked last has not answered in time.
+    /// Notes that old owners that were asked have not answered in time.
     pub(super) fn give_up_fetch(now: Now, pending: &mut Pending) -> bool {
         if pending.fetching.is_none_or(|at| at > now.monotonic) {
             return false;
         }
         pending.fetching = None;
-        pending.silent.extend(pending.fetch_tried.last().map(|(_, node)| *node));
+        let is_silent = |(view, node): &&(ViewId, NodeId)| pending.fetched.from(*view, *node).is_none();
+        let silent: Vec<NodeId> = pending.fetch_tried.iter().filter(is_silent).map(|(_, node)| *node).collect();
+        pending.silent.extend(silent);
         true
     }
 

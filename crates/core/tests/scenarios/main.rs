@@ -14,6 +14,7 @@ mod lags;
 mod lives_and_views;
 mod memory;
 mod named;
+mod named_in_trouble;
 mod names;
 mod script;
 mod settled_before;

@@ -15,12 +15,12 @@ use crate::lab::{Lab, value};
 
 const DEADLINE: Duration = Duration::from_secs(3);
 
-fn put(key: &str, text: &str) -> Action {
+pub(crate) fn put(key: &str, text: &str) -> Action {
     let (key, value) = (Bytes::copy_from_slice(key.as_bytes()), Value::json(Bytes::copy_from_slice(text.as_bytes())));
     Action::Put { key, value }
 }
 
-fn delete(key: &str) -> Action {
+pub(crate) fn delete(key: &str) -> Action {
     Action::Delete { key: Bytes::copy_from_slice(key.as_bytes()) }
 }
 
@@ -31,12 +31,12 @@ fn submit(lab: &mut Lab, at: usize, action: Action, context: &Context) -> u64 {
 }
 
 /// Asks for a write that is always called the same.
-fn named(lab: &mut Lab, at: usize, action: Action, context: &Context) -> Reply {
+pub(crate) fn named(lab: &mut Lab, at: usize, action: Action, context: &Context) -> Reply {
     let id = submit(lab, at, action, context);
     lab.answer(id, DEADLINE)
 }
 
-fn is_first(reply: &Reply, first: &Reply) -> bool {
+pub(crate) fn is_first(reply: &Reply, first: &Reply) -> bool {
     let version = first.version.unwrap();
     let covered = reply.context.entries.covers(&version) || reply.context.stable >= version.timestamp;
     reply.outcome == first.outcome && reply.version == first.version && covered
