@@ -263,11 +263,7 @@ impl Node {
             let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             return Some(Refusal::ContextFromTheFuture { ahead_ms, limit_ms });
         }
-        let full = request.action.is_write() && request.context.entries.len() >= CONTEXT_ENTRIES_MAX;
-        full.then(|| Refusal::Overloaded {
-            what: "entries in a causal context".to_owned(),
-            limit: CONTEXT_ENTRIES_MAX as u64,
-        })
+        request.action.is_write().then(|| refuse_full(&request.context)).flatten()
     }
 
     /// Answers what can be answered now. A write is taken at once if its context is satisfied.
@@ -396,6 +392,10 @@ impl Node {
         }
         // Whoever repeats a named write is told what its first answer revealed: it depends on that too.
         let dependencies = if pending.request.named.is_some() { context.clone() } else { asked.clone() };
+        if let Some(refusal) = refuse_full(&dependencies) {
+            self.refuse(source, asked.clone(), refusal, effects);
+            return;
+        }
         self.clock.receive(dependencies.greatest());
         let timestamp = self.clock.tick(now.wall);
         if pending.not_after.is_some_and(|last| timestamp > last) && !planted::is(Planted::NotAfterIgnored) {
@@ -471,7 +471,8 @@ impl Node {
             *concern_met = is_met;
         }
         let acks = u32::try_from(holders).expect("replicas are few");
-        let reply = Reply { acks, repeat_unconfirmed, ..self.reply(outcome, context, Some(version)) };
+        let lost = self.replica.as_ref().is_some_and(|replica| replica.names_lost(&pending.request.context));
+        let reply = Reply { acks, lost, repeat_unconfirmed, ..self.reply(outcome, context, Some(version)) };
         self.answer(pending.source, reply, effects);
     }
 
@@ -553,6 +554,14 @@ impl Node {
             Source::Router { node, id } => self.send(node, Message::ForwardReply { id, reply }, effects),
         }
     }
+}
+
+/// Why no write can be made with these dependencies: with its own entry there would be too many for a context.
+fn refuse_full(dependencies: &Context) -> Option<Refusal> {
+    (dependencies.entries.len() >= CONTEXT_ENTRIES_MAX).then(|| Refusal::Overloaded {
+        what: "entries in a causal context".to_owned(),
+        limit: CONTEXT_ENTRIES_MAX as u64,
+    })
 }
 
 /// Adds to a context what an answer reveals: the version, with its dependencies, or how far absence reaches.

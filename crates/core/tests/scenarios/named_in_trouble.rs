@@ -1,12 +1,15 @@
 //! Named writes where something is silent, full or gone (design 7.6, ADR 12).
 
+use precede_core::causality::context::Context;
+use precede_core::causality::hlc::Timestamp;
+use precede_core::id::{NodeId, Origin};
 use precede_core::wire::message::Message;
-use precede_core::wire::request::{Outcome, Refusal};
+use precede_core::wire::request::{Outcome, Refusal, Reply};
 
 use crate::changes::begin;
 use crate::empty;
 use crate::lab::Lab;
-use crate::named::{is_first, named, put};
+use crate::named::{delete, is_first, named, put};
 
 /// 7.6, 11.4: whoever is silent, the others are asked for the name meanwhile.
 #[test]
@@ -28,5 +31,56 @@ fn a_silent_old_owner_does_not_hide_what_the_others_know_of_a_name() {
         assert!(lab.now_ms - asked_at < 50, "and at once");
         let other = named(&mut lab, 3, put("k", "2"), &empty());
         assert_eq!(other.outcome, Outcome::Refused(Refusal::NameTaken));
+    }
+}
+
+/// So many entries of nodes that are in no shard, above what is stable.
+fn context(after: &Reply, nodes: std::ops::Range<u64>) -> Context {
+    let version = after.version.unwrap();
+    let mut context = after.context.clone();
+    for node in nodes {
+        let start = version.timestamp;
+        let origin = Origin { view: version.origin.view, node: NodeId(node), start };
+        context.entries.advance(origin, Timestamp(start.0 + 1));
+    }
+    context
+}
+
+/// 5.5: what a named write depends on is bounded as other contexts are, whatever its answer reveals.
+#[test]
+fn a_named_write_that_would_depend_on_too_much_is_refused() {
+    let mut lab = Lab::new(3, 3);
+    // One that is silent keeps all from being stable.
+    lab.cut(0, 2);
+    lab.cut(1, 2);
+    lab.run(500);
+    let written = lab.put(0, "k", "0", &empty());
+    lab.put(0, "k", "0", &context(&written, 0..2_500));
+    let refused = named(&mut lab, 0, put("k", "1"), &context(&written, 2_500..5_000));
+    assert!(matches!(refused.outcome, Outcome::Refused(Refusal::Overloaded { .. })), "{:?}", refused.outcome);
+    let made = named(&mut lab, 0, put("k", "1"), &context(&written, 2_500..3_500));
+    assert_eq!(made.outcome, Outcome::Written { replaced: true, concern_met: true });
+    let elsewhere = named(&mut lab, 0, delete("k"), &empty());
+    assert_eq!(elsewhere.outcome, Outcome::Refused(Refusal::NameTaken));
+}
+
+/// 10.4: whoever repeats a write is told as well that its context names what is gone.
+#[test]
+fn a_repeat_is_told_what_its_context_has_lost() {
+    let mut lab = Lab::new(2, 2);
+    lab.run(200);
+    lab.cut(0, 1);
+    lab.run(300);
+    let lost = lab.put(0, "k", "1", &empty());
+    lab.crash(0);
+    lab.heal();
+    lab.run(300);
+    lab.start(0);
+    lab.run(1000);
+    let first = named(&mut lab, 1, put("k", "2"), &lost.context);
+    for at in 0..2 {
+        let repeat = named(&mut lab, at, put("k", "2"), &lost.context);
+        assert!(first.lost && repeat.lost && is_first(&repeat, &first), "at {at}: {repeat:?}");
+        assert!(!named(&mut lab, at, put("k", "2"), &empty()).lost);
     }
 }
