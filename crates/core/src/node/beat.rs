@@ -23,13 +23,16 @@ impl Node {
         self.beats += 1;
         let clock = self.clock.follow(now.wall);
         self.write_ids.expire(now.monotonic, self.config.cluster.write_id_retention);
+        // A legacy is frozen but for this.
+        for replica in self.replica.iter_mut().chain(self.legacies.values_mut()) {
+            replica.names.expire(now.monotonic);
+        }
         self.note_silence(now, effects);
         self.say_hello(now, effects);
         if let Some(replica) = &mut self.replica
             && replica.origin.is_some()
         {
             replica.idle_to(clock);
-            replica.names.expire(now.monotonic);
             self.progress = true;
             self.settle(now, effects);
             self.send_frames(now, effects, true);

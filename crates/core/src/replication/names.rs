@@ -101,14 +101,15 @@ impl Names {
     /// `most`. All names of one key are together.
     #[must_use]
     pub fn walk(&self, now: Instant, from: u64, to: Option<u64>, most: usize) -> (Vec<KnownName>, Option<u64>) {
-        let mut names = Vec::new();
+        let (mut names, mut last) = (Vec::new(), None);
         for (passed, ((key_hash, _), known)) in self.known.range((from, Name([0; 16]))..).enumerate() {
             if to.is_some_and(|to| *key_hash >= to) {
                 break;
             }
-            if passed >= most && names.last().is_some_and(|last: &KnownName| last.key_hash != *key_hash) {
+            if passed >= most && last.is_some_and(|last| last != *key_hash) {
                 return (names, Some(*key_hash));
             }
+            last = Some(*key_hash);
             names.extend(known.told(*key_hash, now));
         }
         (names, to)
@@ -250,5 +251,12 @@ mod tests {
         }
         assert_eq!(met, (0..100).map(name).collect::<Vec<_>>());
         assert_eq!(names.walk(Instant(0), 1, Some(3), 100), (names.walk(Instant(0), 1, None, 17).0, Some(3)));
+    }
+
+    #[test]
+    fn a_walk_is_bounded_where_all_it_meets_is_over() {
+        let mut names = Names::new(RETENTION);
+        (0..100).for_each(|number| insert(&mut names, Instant(0), number as u64, number, 5));
+        assert_eq!(names.walk(Instant(0) + RETENTION, 0, None, 4), (Vec::new(), Some(4)));
     }
 }

@@ -3,10 +3,11 @@
 use precede_core::causality::context::Context;
 use precede_core::causality::hlc::Timestamp;
 use precede_core::id::{NodeId, Origin};
+use precede_core::replication::names::NAME_BYTES;
 use precede_core::wire::message::Message;
 use precede_core::wire::request::{Outcome, Refusal, Reply};
 
-use crate::changes::begin;
+use crate::changes::{begin, lose_hand_offs};
 use crate::empty;
 use crate::lab::Lab;
 use crate::named::{delete, is_first, named, put};
@@ -83,4 +84,21 @@ fn a_repeat_is_told_what_its_context_has_lost() {
         assert!(first.lost && repeat.lost && is_first(&repeat, &first), "at {at}: {repeat:?}");
         assert!(!named(&mut lab, at, put("k", "2"), &empty()).lost);
     }
+}
+
+/// A former view may take long to settle: the names that are held of it pass away as all do.
+#[test]
+fn names_of_a_former_view_are_forgotten_in_time() {
+    let mut lab = Lab::with_spares(1, 1, 1);
+    for at in 0..20 {
+        named(&mut lab, 0, put(&format!("key{at}"), "1"), &empty());
+    }
+    lose_hand_offs(&mut lab);
+    begin(&mut lab, 0, &[1], 1);
+    lab.run(5_000);
+    let held = lab.node(0).memory_bytes();
+    assert!(!lab.node(0).is_handed_over());
+    lab.run(600_000);
+    assert!(!lab.node(0).is_handed_over());
+    assert_eq!(held - lab.node(0).memory_bytes(), 20 * NAME_BYTES as u64);
 }
