@@ -43,7 +43,7 @@ pub(crate) enum End {
 /// Runs `precede serve`.
 pub(crate) async fn command(said: Said, exit_with_stdin: bool) -> ExitCode {
     logging::start();
-    let (listener, config, http, security, tracing) = match bind(said).await {
+    let (listener, config, http, security, tracing) = match bind(said) {
         Ok(bound) => bound,
         Err(error) => {
             return fail(if error.is::<SettingsError>() { Exit::Usage } else { Exit::No }, format_args!("{error:#}"));
@@ -61,11 +61,11 @@ pub(crate) async fn command(said: Said, exit_with_stdin: bool) -> ExitCode {
 }
 
 /// Resolves what was said and binds the port, which completes the address.
-async fn bind(mut said: Said) -> anyhow::Result<(TcpListener, Config, HttpLimits, Security, Option<TraceSettings>)> {
+fn bind(mut said: Said) -> anyhow::Result<(TcpListener, Config, HttpLimits, Security, Option<TraceSettings>)> {
     let settings = Settings::load(&mut said)?;
     let seed = SysRng.try_next_u64()?;
     raise_open_files();
-    let listener = TcpListener::bind(settings.bind).await.map_err(|error| {
+    let listener = accept::listen(settings.bind).map_err(|error| {
         anyhow::anyhow!("cannot listen on {}: {error}; choose another --port or --bind", settings.bind)
     })?;
     let config = settings.config(listener.local_addr()?.port(), seed)?;

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Zipf};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -17,6 +19,9 @@ use crate::bench::tally::{Tally, is_expected};
 use crate::bench::wire::Connection;
 use crate::credentials::Shown;
 
+/// Connections that are made at one time. A node that is asked for thousands at once drops those that it has no place for, and a client
+/// tries again a second later.
+const CONNECTING_MAX: usize = 256;
 /// A request that is under way when the time is over is waited for so much longer.
 const GRACE: Duration = Duration::from_secs(10);
 /// After an error, so that a node that is away is not asked in a loop.
@@ -33,6 +38,7 @@ struct Worker {
     /// When its first requests are due, counted from the start, and how long after them the next; none for when the last are answered.
     schedule: Option<(Duration, Duration)>,
     done: Arc<AtomicU64>,
+    tally: Arc<Mutex<Tally>>,
 }
 
 /// Which keys there are, and how one is drawn.
@@ -66,16 +72,20 @@ impl Keys {
 /// The node cannot be reached, or does not take the keys that are to be read.
 pub(crate) async fn run(args: &BenchArgs, shown: &Shown) -> anyhow::Result<Tally> {
     let done = Arc::new(AtomicU64::new(0));
-    let workers = prepare(args, shown, &done).await?;
+    // One for each processor, which connections share: a tally is large, and thousands of them would be most of what the load does.
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let tallies: Vec<_> = (0..count).map(|_| Arc::new(Mutex::new(Tally::new()))).collect();
+    let workers = prepare(args, shown, &done, &tallies).await?;
     done.store(0, Ordering::Relaxed);
     let start = Instant::now();
     let deadline = start + Duration::from_secs(args.seconds);
-    let mut running: JoinSet<Tally> = workers.into_iter().map(|worker| worker.run(start, deadline)).collect();
+    let mut running: JoinSet<()> = workers.into_iter().map(|worker| worker.run(start, deadline)).collect();
     let progress = tokio::spawn(progress::show(Arc::clone(&done), args.seconds));
-    let mut all = Tally::new();
-    while let Some(tally) = running.join_next().await {
-        all.merge(tally.context("a connection's task failed")?);
+    while let Some(ended) = running.join_next().await {
+        ended.context("a connection's task failed")?;
     }
+    let mut all = Tally::new();
+    tallies.iter().for_each(|tally| all.merge(&tally.lock()));
     progress.abort();
     // It is dropped with the task, which takes its line off the terminal.
     let _ = progress.await;
@@ -83,14 +93,22 @@ pub(crate) async fn run(args: &BenchArgs, shown: &Shown) -> anyhow::Result<Tally
 }
 
 /// Makes the connections and, if anything is to be read, writes the keys, each connection its part of them.
-async fn prepare(args: &BenchArgs, shown: &Shown, done: &Arc<AtomicU64>) -> anyhow::Result<Vec<Worker>> {
+async fn prepare(
+    args: &BenchArgs,
+    shown: &Shown,
+    done: &Arc<AtomicU64>,
+    tallies: &[Arc<Mutex<Tally>>],
+) -> anyhow::Result<Vec<Worker>> {
     let connections = u64::from(args.connections);
+    let connecting = Arc::new(Semaphore::new(CONNECTING_MAX));
     let mut preparing: JoinSet<anyhow::Result<Worker>> = JoinSet::new();
-    for index in 0..connections {
-        let mut worker = Worker::new(args, index, shown, Arc::clone(done));
-        let (node, loaded) = (args.node_of(index).to_owned(), args.loaded);
+    for (index, tally) in (0..connections).zip(tallies.iter().cycle()) {
+        let mut worker = Worker::new(args, index, shown, Arc::clone(done), Arc::clone(tally));
+        let (node, loaded, connecting) = (args.node_of(index).to_owned(), args.loaded, Arc::clone(&connecting));
         preparing.spawn(async move {
+            let turn = connecting.acquire().await;
             worker.connection.connect().await.with_context(|| format!("cannot connect to {node}"))?;
+            drop(turn);
             if worker.mix.reads() && !loaded {
                 worker.load(index, connections).await.with_context(|| format!("cannot load the keys into {node}"))?;
             }
@@ -105,7 +123,7 @@ async fn prepare(args: &BenchArgs, shown: &Shown, done: &Arc<AtomicU64>) -> anyh
 }
 
 impl Worker {
-    fn new(args: &BenchArgs, index: u64, shown: &Shown, done: Arc<AtomicU64>) -> Self {
+    fn new(args: &BenchArgs, index: u64, shown: &Shown, done: Arc<AtomicU64>, tally: Arc<Mutex<Tally>>) -> Self {
         let value_bytes = usize::try_from(args.value_bytes).unwrap_or(usize::MAX);
         let schedule = args.rate.map(|rate| {
             let each = Duration::from_secs_f64(f64::from(args.connections) * f64::from(args.pipeline) / rate as f64);
@@ -126,6 +144,7 @@ impl Worker {
             pipeline: args.pipeline,
             schedule,
             done,
+            tally,
         }
     }
 
@@ -144,15 +163,13 @@ impl Worker {
     }
 
     /// Asks until the deadline.
-    async fn run(mut self, start: Instant, deadline: Instant) -> Tally {
-        let mut tally = Tally::new();
-        if timeout_at(deadline + GRACE, self.ask(start, deadline, &mut tally)).await.is_err() {
-            tally.add_error(format_args!("no answer for {} s", GRACE.as_secs()));
+    async fn run(mut self, start: Instant, deadline: Instant) {
+        if timeout_at(deadline + GRACE, self.ask(start, deadline)).await.is_err() {
+            self.tally.lock().add_error(format_args!("no answer for {} s", GRACE.as_secs()));
         }
-        tally
     }
 
-    async fn ask(&mut self, start: Instant, deadline: Instant, tally: &mut Tally) {
+    async fn ask(&mut self, start: Instant, deadline: Instant) {
         let mut requests = Vec::new();
         let mut due = start + self.schedule.map_or(Duration::ZERO, |(first, _)| first);
         while due < deadline {
@@ -167,17 +184,17 @@ impl Worker {
             } else {
                 due
             };
-            let done = &self.done;
+            let (done, tally) = (&self.done, &self.tally);
             let exchange = self.connection.exchange(&requests, |operation, reply| {
                 let end = Instant::now();
                 // What ends after the time is over is not counted: the rate is that of the time.
                 if end <= deadline {
-                    tally.add_reply(operation, reply, end - from);
+                    tally.lock().add_reply(operation, reply, end - from);
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             });
             if let Err(error) = exchange.await {
-                tally.add_error(error);
+                self.tally.lock().add_error(error);
                 sleep(ERROR_PAUSE).await;
             }
             due = self.schedule.map_or_else(Instant::now, |(_, each)| due + each);

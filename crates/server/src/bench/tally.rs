@@ -11,7 +11,7 @@ use crate::bench::wire::Reply;
 /// Longer latencies are counted as this.
 const LATENCY_MAX: Duration = Duration::from_secs(100);
 
-/// Counts of one connection or of all.
+/// Counts of some connections or of all.
 pub(crate) struct Tally {
     /// Latencies of reads, in nanoseconds.
     pub(crate) reads: Histogram<u64>,
@@ -65,15 +65,15 @@ impl Tally {
         self.first_error.get_or_insert_with(|| error.to_string());
     }
 
-    /// Adds what another connection counted.
-    pub(crate) fn merge(&mut self, other: Self) {
+    /// Adds what others counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
         // All histograms have the same bounds, so that one can always be added to another.
         let _ = self.reads.add(&other.reads).and_then(|()| self.writes.add(&other.writes));
         let _ = self.token_bytes.add(&other.token_bytes);
         self.errors += other.errors;
         self.not_found += other.not_found;
         self.body_bytes += other.body_bytes;
-        self.first_error = self.first_error.take().or(other.first_error);
+        self.first_error = self.first_error.take().or_else(|| other.first_error.clone());
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
         for status in [200, 201, 404] {
             one.add_reply(Operation::Put, reply(status), Duration::from_secs(1000));
         }
-        all.merge(one);
+        all.merge(&one);
         assert_eq!((all.reads.len(), all.writes.len()), (2, 2));
         assert_eq!((all.errors, all.not_found, all.body_bytes), (2, 1, 40));
         assert_eq!(all.token_bytes.value_at_quantile(0.99), 5);

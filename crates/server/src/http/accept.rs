@@ -1,12 +1,13 @@
 //! The accept loop, with its limits.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -16,10 +17,21 @@ use crate::http::fixed::TOO_MANY;
 use crate::http::workers::Workers;
 use crate::tls;
 
+/// Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`). Those beyond are dropped, and tried again
+/// after one second, then two, then four: after a failure all clients of another node may come at once.
+const BACKLOG: u32 = 16_384;
 /// Connections beyond the limit on which nodes and probes are still served, and others told to come back.
 const SURPLUS_MAX: usize = 1024;
 /// Pause when the system has no more sockets to give.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Listens on an address.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Accepts connections until it is dropped.
 pub(crate) async fn run(listener: TcpListener, app: Arc<App>, workers: Arc<Workers>, drain: watch::Receiver<bool>) {
@@ -30,8 +42,7 @@ pub(crate) async fn run(listener: TcpListener, app: Arc<App>, workers: Arc<Worke
             Err(error) => {
                 // Of one connection that broke before it was accepted, or of the whole system: in either case go on.
                 tracing::debug!(%error, "cannot accept a connection");
-                if !matches!(error.kind(), std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset)
-                {
+                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
                 continue;
