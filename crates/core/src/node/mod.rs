@@ -11,6 +11,7 @@ mod memory;
 mod messages;
 mod names;
 mod recover;
+mod repeats;
 mod report;
 mod requests;
 mod routing;

@@ -11,7 +11,7 @@ use crate::causality::version::Version;
 use crate::effect::{Effect, Effects};
 use crate::id::{NodeId, Origin, RequestId, ShardId, Source};
 use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
-use crate::node::{Node, Peer};
+use crate::node::Node;
 use crate::placement::hash::key_hash;
 use crate::planted::{self, Planted};
 use crate::replication::claims::Fetches;
@@ -333,32 +333,13 @@ impl Node {
         Reply { lost, ..self.reply(outcome, context, version) }
     }
 
-    /// Takes a write, or says why not. `satisfied`: whether the table shows all that the context needs.
+    /// Takes a write that has no name which is known here, or says why not. `satisfied`: whether the table shows all that the context
+    /// needs.
     pub(super) fn write(&mut self, now: Now, pending: &Pending, satisfied: bool, effects: &mut Effects) {
-        if self.answer_named(pending, effects) {
+        if self.answer_tried(pending, effects) {
             return;
         }
         let (source, asked) = (pending.source, &pending.request.context);
-        if let Some(id) = &pending.write_id {
-            if let Some(version) = self.write_ids.get(id) {
-                let is_delete = matches!(pending.request.action, Action::Delete { .. });
-                let outcome = match is_delete {
-                    true => Outcome::Deleted { concern_met: true },
-                    false => Outcome::Written { replaced: false, concern_met: true },
-                };
-                self.confirm_repeat(pending, version, (outcome, asked.clone()), effects);
-                return;
-            }
-            // It may have been made here before, by another try of it: this one may be late. A router that knows that no other try can
-            // have made it gives it another name.
-            let is_repeat = pending.repeat_of > Timestamp::ZERO;
-            let may_be_late = is_repeat || matches!(source, Source::Router { .. });
-            if may_be_late && !self.write_ids.remembers(id) {
-                let refusal = if is_repeat { Refusal::OutcomeUnknown } else { Refusal::TooLate };
-                self.refuse(source, asked.clone(), refusal, effects);
-                return;
-            }
-        }
         let (key, value): (&Bytes, Option<&Value>) = match &pending.request.action {
             Action::Put { key, value } => (key, Some(value)),
             Action::Delete { key } => (key, None),
@@ -442,48 +423,6 @@ impl Node {
         } else {
             self.acks.insert(timestamp, write);
         }
-    }
-
-    /// A repeat of a write that is here already: the first outcome holds.
-    pub(super) fn confirm_repeat(
-        &mut self,
-        pending: &Pending,
-        version: Version,
-        (mut outcome, mut context): (Outcome, Context),
-        effects: &mut Effects,
-    ) {
-        context.add(&version);
-        let repeat_unconfirmed = !self.knows_copies(pending);
-        // Who made it may be gone: only who says that it has it counts.
-        let own = self.replica.as_ref().and_then(|replica| replica.origin) == Some(version.origin);
-        // What is stable has been on all of them, and who has recovered since has it again.
-        let is_stable = version.timestamp <= self.stability.stable();
-        let has_it = |(node, peer): &(&NodeId, &Peer)| {
-            let is_told = own && peer.out.acked() >= version.timestamp;
-            let status = peer.status.as_ref();
-            let says_so = status.is_some_and(|status| status.applied.covers(&version) || is_stable && status.recovered);
-            self.is_up(**node) && (is_told || says_so)
-        };
-        let holders = 1 + self.peers.iter().filter(has_it).count();
-        let replicas = self.peers.len() + 1;
-        let is_met = pending.request.concern.is_none_or(|concern| concern.count(replicas) <= holders);
-        if let Outcome::Written { concern_met, .. } | Outcome::Deleted { concern_met } = &mut outcome {
-            *concern_met = is_met;
-        }
-        let acks = u32::try_from(holders).expect("replicas are few");
-        let lost = self.replica.as_ref().is_some_and(|replica| replica.names_lost(&pending.request.context));
-        let reply = Reply { acks, lost, repeat_unconfirmed, ..self.reply(outcome, context, Some(version)) };
-        self.answer(pending.source, reply, effects);
-    }
-
-    /// Whether this replica knows that earlier tries of a write have made no copy but the one that it answers with (ADR 4).
-    fn knows_copies(&self, pending: &Pending) -> bool {
-        let Some(replica) = &self.replica else { return false };
-        pending.repeat_of == Timestamp::ZERO
-            || planted::is(Planted::RepeatConfirmed)
-            || (pending.write_id.is_some_and(|id| self.write_ids.is_one(&id))
-                && self.views.is_settled()
-                && replica.covered >= pending.repeat_of)
     }
 
     pub(super) fn run_acks(&mut self, now: Now, effects: &mut Effects) {
