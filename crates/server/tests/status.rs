@@ -152,9 +152,12 @@ fn a_busy_node_tells_of_itself_all_the_same() {
     let cluster = Cluster::single(&["--max-concurrent-requests", "1"]);
     let mut slow = Connection::open(cluster.address(0)).unwrap();
     slow.send_bytes(b"PUT /kv-store/keys/k HTTP/1.1\r\nHost: node\r\nContent-Length: 12\r\n\r\n{").unwrap();
+    // Asked for what is served in any case: another request might be the one that is under way, and this one refused.
     wait_for("the one that may be under way is", || {
-        (cluster.request(0, "GET", "/kv-store/keys/k", "").status == 503).then_some(())
+        let own: Value = cluster.request(0, "GET", "/kv-store/status?scope=node", "").json();
+        (own["status"]["work"]["requests"] == json!(1)).then_some(())
     });
+    assert_eq!(cluster.request(0, "GET", "/kv-store/keys/k", "").status, 503);
     let own: Value = cluster.request(0, "GET", "/kv-store/status?scope=node", "").json();
     assert!(own["status"]["requests"]["server-errors"].as_u64() >= Some(1), "{own}");
     assert_eq!(own["status"]["work"]["requests"], json!(1), "{own}");
