@@ -6,6 +6,7 @@ mod cluster;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use cluster::{Cluster, precede, try_request, wait_for};
@@ -115,6 +116,13 @@ fn clients_and_nodes_speak_tls_and_nothing_else() {
     assert_eq!(run(&["get", "large"], cluster.address(1), &ca), (0, format!("\"{large}\"\n")));
     assert!(run(&["view"], node, &ca).1.contains("2 replicas per shard"));
     assert!(try_request(node, "GET", "/healthz", &[], b"").is_err(), "without TLS there is no answer");
+    let health = |command: &mut Command| {
+        let output = command.args(["health", "--node", node]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(health(precede().env("PRECEDE_CA_FILE", &ca)).0, 0);
+    let (code, text) = health(&mut precede());
+    assert!(code == 3 && text.contains("is asked with --ca-file"), "{code} {text}");
     let stranger = Authority::new("stranger");
     let (code, text) = run(&["get", "k"], node, &stranger.path("ca.pem"));
     assert!(code == 3 && text.contains("certificate"), "{code} {text}");
