@@ -243,13 +243,13 @@ impl Node {
             return;
         }
         // Any of them may be the only one that knows a name. One that is silent must not use up the time of the others.
-        let at_once = if pending.request.named.is_some() { fresh.len() } else { 1 };
+        let name = pending.request.named.as_ref().map(|named| named.name);
+        let at_once = if name.is_some() { fresh.len() } else { 1 };
+        pending.fetching = Some(now.monotonic + self.config.cluster.heartbeat * 2);
         for (view, node) in fresh.into_iter().take(at_once) {
             let id = random(&mut self.rng);
             self.fetches.insert(id, key);
             pending.fetch_tried.push((view, node));
-            pending.fetching = Some(now.monotonic + self.config.cluster.heartbeat * 2);
-            let name = pending.request.named.as_ref().map(|named| named.name);
             self.send(node, Message::Fetch { id, view, key: wanted.clone(), name }, effects);
         }
     }
@@ -261,8 +261,7 @@ impl Node {
         }
         pending.fetching = None;
         let is_silent = |(view, node): &&(ViewId, NodeId)| pending.fetched.from(*view, *node).is_none();
-        let silent: Vec<NodeId> = pending.fetch_tried.iter().filter(is_silent).map(|(_, node)| *node).collect();
-        pending.silent.extend(silent);
+        pending.silent.extend(pending.fetch_tried.iter().filter(is_silent).map(|(_, node)| *node));
         true
     }
 

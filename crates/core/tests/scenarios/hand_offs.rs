@@ -3,7 +3,7 @@
 use precede_core::causality::context::Context;
 use precede_core::input::Input;
 use precede_core::limits::HAND_OFF_CHUNK_ENTRIES_MAX;
-use precede_core::wire::message::Message;
+use precede_core::wire::message::{Envelope, Message};
 use precede_core::wire::request::{Outcome, Refusal, ViewChange};
 
 use crate::changes::{DEADLINE, asked, begin, changed, check_homes, check_reads, epochs, fill};
@@ -186,6 +186,32 @@ fn a_hand_off_rests_between_its_chunks() {
     assert!(changed(&lab.answer(id, DEADLINE)).settled);
     lab.run(1000);
     check_homes(&lab, &contents);
+}
+
+/// 11.9: one from another node rests once it owes as much as a timer can tell, as long as its chunks have taken.
+#[test]
+fn a_hand_off_from_another_node_rests_as_long_as_its_chunks_took() {
+    let mut lab = Lab::with_spares(1, 1, 1);
+    fill(&mut lab, &[0], HAND_OFF_CHUNK_ENTRIES_MAX * 6);
+    lab.run(500);
+    let before = lab.sent.len();
+    let pulls = |lab: &Lab| {
+        let is_pull = |(_, _, envelope): &&(_, _, Envelope)| matches!(envelope.body, Message::SyncPull(_));
+        lab.sent[before..].iter().filter(is_pull).count()
+    };
+    let id = begin(&mut lab, 0, &[1], 1);
+    for asked in [1, 2] {
+        lab.deliver_until(|lab| pulls(lab) == asked);
+        lab.now_ms += 1;
+    }
+    lab.deliver();
+    lab.now_ms += 1;
+    lab.step(1, Input::Tick);
+    assert_eq!(pulls(&lab), 2, "two chunks took a millisecond each");
+    lab.now_ms += 1;
+    lab.step(1, Input::Tick);
+    assert_eq!(pulls(&lab), 3);
+    assert!(changed(&lab.answer(id, DEADLINE)).settled);
 }
 
 /// 11.4: a hand-off that breaks off goes on where it was.
