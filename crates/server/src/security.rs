@@ -1,7 +1,7 @@
 //! What keeps strangers out, as it was said: the files are found, read and understood here, before anything starts.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::access::Access;
@@ -70,12 +70,16 @@ impl Security {
 fn tls(said: &Said) -> Result<Option<Live<Identity>>, String> {
     let files = ["tls_cert_file", "tls_key_file", "tls_ca_file"];
     let told: Vec<_> = files.iter().filter_map(|id| said.get(id)).collect();
-    if told.is_empty() {
-        return Ok(None);
+    let missing: Vec<_> = files.iter().filter(|id| said.get(id).is_none()).map(|id| id.to_uppercase()).collect();
+    let Some(first) = told.first() else { return Ok(None) };
+    if !missing.is_empty() {
+        let why =
+            "a node shows a certificate, holds its key and judges others by the authorities of their certificates";
+        return Err(format!("{first} needs {} besides: {why}", missing.join(" and ")));
     }
-    if let Some(missing) = files.iter().find(|id| said.get(id).is_none()) {
-        let error = "is missing: TLS needs a certificate, its key, and the authorities of the nodes' certificates";
-        return Err(format!("{} {error}", missing.to_uppercase()));
+    // Of three files that are read together an error names only the one that it is about, and that by its path.
+    for told in &told {
+        live_file::read(Path::new(&told.value)).map_err(|error| format!("{}: {error}", told.name()))?;
     }
     let paths = told.iter().map(|told| PathBuf::from(&told.value)).collect();
     Live::open(paths, Identity::parse).map(Some)

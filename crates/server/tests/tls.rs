@@ -204,9 +204,16 @@ fn certificates_change_while_the_node_runs() {
 fn files_that_are_missing_are_named() {
     let authority = Authority::new("missing");
     let arguments = authority.node("n1");
-    let output = precede().args(["serve", "--port", "0"]).args(&arguments[..4]).output().unwrap();
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(2) && error.contains("TLS_CA_FILE is missing"), "{error}");
+    let refused = |arguments: &[String], told: &str| {
+        let output = precede().args(["serve", "--port", "0"]).args(arguments).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && error.contains(told), "{error}");
+    };
+    refused(&arguments[..4], "n1.pem\" needs TLS_CA_FILE besides");
+    refused(&arguments[4..], "ca.pem\" needs TLS_CERT_FILE and TLS_KEY_FILE besides");
+    let mut elsewhere = arguments.clone();
+    elsewhere[3] = authority.path("nothing.pem");
+    refused(&elsewhere, &format!("--tls-key-file: {}: No such file", elsewhere[3]));
     let again = precede().args(["cert", "node", "n1", "--dir"]).arg(&authority.0).output().unwrap();
     assert_eq!(again.status.code(), Some(1), "nothing is written over");
     let mode = std::os::unix::fs::PermissionsExt::mode(
