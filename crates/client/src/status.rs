@@ -218,6 +218,8 @@ pub struct WorkStatus {
     pub forwarded: u64,
     /// Writes that wait for replicas.
     pub unacknowledged: u64,
+    /// Bytes of large answers that clients have not read yet.
+    pub unread_bytes: u64,
     /// Connections of clients.
     pub connections: u64,
     /// Links from other nodes.

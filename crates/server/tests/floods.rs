@@ -198,6 +198,44 @@ fn a_client_that_asks_and_never_reads_holds_up_nobody_and_fills_no_memory() {
 }
 
 #[test]
+fn what_many_clients_do_not_read_is_bounded() {
+    const LIMIT: u64 = 4 << 20;
+    const VALUE: usize = 1 << 20;
+    // What a connection asks for is more than its two sockets take.
+    const ASKED: usize = 64;
+
+    let cluster = Cluster::single(&["--max-unread-bytes", &LIMIT.to_string()]);
+    store(&cluster, &"v".repeat(VALUE));
+    let unread = || metric(&cluster, "precede_unread_bytes", "");
+    let request = "GET /kv-store/keys/k?raw HTTP/1.1\r\nHost: n\r\n";
+    let last = format!("{request}Connection: close\r\n\r\n");
+    let requests = format!("{request}\r\n").repeat(ASKED - 1) + &last;
+    let mut silent = Vec::new();
+    // One after the other, until what they leave unread is as much as may be.
+    while cluster.request(0, "GET", KEY, "").status == 200 {
+        assert!(silent.len() < 16, "so many hold {} bytes", unread());
+        let mut stream = TcpStream::connect(cluster.address(0)).unwrap();
+        stream.write_all(requests.as_bytes()).unwrap();
+        silent.push(stream);
+        wait_for("its answers wait", || (unread() >= (silent.len() * VALUE) as u64).then_some(()));
+    }
+    assert!(unread() <= LIMIT);
+    let refused = cluster.request(0, "GET", KEY, "");
+    let reason = refused.header("precede-reason");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+    assert!(reason.contains("MAX_UNREAD_BYTES"), "{reason}");
+    assert_eq!(cluster.request(0, "PUT", "/kv-store/keys/small", r#"{"value": 1}"#).status, 201);
+    assert_eq!(cluster.request(0, "GET", "/kv-store/keys/small", "").status, 200);
+    // Whoever reads after all gets an answer to each request.
+    let answers = rest(&silent.swap_remove(0));
+    let begun = answers.windows(9).filter(|window| *window == b"HTTP/1.1 ").count();
+    assert_eq!(begun, ASKED);
+    drop(silent);
+    wait_for("there is room again", || (unread() == 0).then_some(()));
+    assert_eq!(cluster.request(0, "GET", KEY, "").status, 200);
+}
+
+#[test]
 fn what_is_beyond_the_limit_is_refused_and_taken_again_when_there_is_room() {
     const LIMIT: usize = 8;
 

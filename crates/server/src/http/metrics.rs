@@ -100,6 +100,8 @@ fn work(text: &mut Exposition, status: &NodeStatus) {
     text.single("precede_requests_in_progress", Gauge, "Requests that are being answered.", work.requests);
     text.single("precede_requests_waiting", Gauge, "Requests that wait for their context here.", work.waiting);
     text.single("precede_requests_forwarded", Gauge, "Requests that are tried at other nodes.", work.forwarded);
+    let meaning = "Large answers that clients have not read yet.";
+    text.single("precede_unread_bytes", Gauge, meaning, work.unread_bytes);
     let meaning = "Writes that wait for other replicas.";
     text.single("precede_writes_unacknowledged", Gauge, meaning, work.unacknowledged);
     text.single(

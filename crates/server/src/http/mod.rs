@@ -30,6 +30,7 @@ mod service;
 mod shards;
 mod socket;
 mod status;
+mod unread;
 pub(crate) mod view_change;
 pub(crate) mod workers;
 
@@ -51,6 +52,7 @@ use crate::driver::Driver;
 use crate::http::body::BodyBudget;
 use crate::http::counts::Counts;
 use crate::http::service::Gate;
+use crate::http::unread::Unread;
 use crate::http::workers::Workers;
 use crate::peer::guard::Shared;
 use crate::peer::upgrade::PeerCounts;
@@ -85,6 +87,7 @@ pub(crate) struct App {
     pub(crate) watch: Watch,
     gate: Gate,
     budget: BodyBudget,
+    unread: Unread,
     own_name: HeaderValue,
 }
 
@@ -102,6 +105,7 @@ impl App {
             audit: Audit::default(),
             gate: Gate::new(limits.requests),
             budget: BodyBudget::default(),
+            unread: Unread::new(limits.unread_bytes),
             draining: AtomicBool::new(false),
             peers: Arc::default(),
             driver,
@@ -128,5 +132,10 @@ impl App {
     /// How many requests are being answered.
     pub(crate) fn in_progress(&self) -> usize {
         self.gate.inside()
+    }
+
+    /// How many bytes of large answers have not left yet.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.unread.bytes()
     }
 }

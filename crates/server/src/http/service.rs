@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::access::role::is_administration;
@@ -15,7 +15,7 @@ use crate::http::memo::Memo;
 use crate::http::prepare::{header_token, whole_token};
 use crate::http::reply::{self, Response};
 use crate::http::routes::{self, Found, Kind, To};
-use crate::http::{barrier, dashboard, health, keys, metrics, openapi, shards, status, view_change};
+use crate::http::{barrier, dashboard, health, keys, metrics, openapi, shards, status, unread, view_change};
 use crate::peer;
 use crate::trace::answered;
 use crate::trace::context::is_mark;
@@ -82,7 +82,11 @@ pub(crate) async fn answer(caller: &Caller, request: Request<Incoming>) -> Respo
         Ok(pass) => {
             let response = permitted(caller, &head, found, body).await;
             drop(pass);
-            response
+            // Of reads only: whoever has written must hear what became of it.
+            match head.method == Method::GET && unread::is_large(&response) {
+                true => Box::pin(held(app, &head, response)).await,
+                false => response,
+            }
         }
         Err(failure) => failure.respond(&head.method, &header_token(app, &head)),
     };
@@ -114,6 +118,16 @@ fn admit(caller: &Caller, is_open: bool) -> Result<Option<Pass<'_>>, Failure> {
         (false, _) => "this node has reached its limit of concurrent requests",
     };
     Err(Failure::unavailable(reason).closing())
+}
+
+/// Counts a large answer until it has left, or refuses the request.
+async fn held(app: &App, head: &Parts, response: Response) -> Response {
+    app.unread.hold(response).await.unwrap_or_else(|| {
+        let limit = app.limits.unread_bytes;
+        let reason =
+            format!("clients have yet to read {limit} bytes of answers, which is the limit (MAX_UNREAD_BYTES)");
+        Failure::unavailable(reason).respond(&head.method, &header_token(app, head))
+    })
 }
 
 /// Answers a request that has been let in, if who sends it may have that, and keeps the audit.

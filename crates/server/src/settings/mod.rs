@@ -51,6 +51,8 @@ pub(crate) struct HttpLimits {
     pub(crate) connections: usize,
     /// Requests in progress at once.
     pub(crate) requests: usize,
+    /// Bytes of large answers that have not left.
+    pub(crate) unread_bytes: usize,
     /// For the head of a request to arrive, and for the first byte of a connection.
     pub(crate) header_timeout: Duration,
     /// For the body of a request to arrive.
@@ -116,6 +118,7 @@ impl Settings {
             header_bytes: size("max_header_bytes"),
             connections: size("max_connections"),
             requests: size("max_concurrent_requests"),
+            unread_bytes: size("max_unread_bytes"),
             header_timeout: millis("header_timeout_ms"),
             body_timeout: millis("body_timeout_ms"),
             idle_timeout: millis("idle_timeout_ms"),

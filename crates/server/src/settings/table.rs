@@ -120,6 +120,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     number("max_connections", "How many client connections are served at once", "N", 1..=1_000_000, 16_384),
     number("max_concurrent_requests", "How many requests are in progress at once", "N", 1..=1_000_000, 8192),
+    number(
+        "max_unread_bytes",
+        "How much the answers may take that clients have not read, those up to 32 KiB aside",
+        "BYTES",
+        1 << 20..=1 << 40,
+        256 << 20,
+    ),
     millis("header_timeout_ms", "How long the head of a request may take to arrive", 10_000),
     millis("body_timeout_ms", "How long the body of a request may take to arrive", 30_000),
     millis("idle_timeout_ms", "How long a connection may be idle between requests", 75_000),

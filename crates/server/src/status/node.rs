@@ -46,6 +46,7 @@ pub(crate) fn of_node(app: &App, snapshot: &Snapshot) -> NodeStatus {
             waiting: report.waiting as u64,
             forwarded: report.forwarded as u64,
             unacknowledged: report.unacked as u64,
+            unread_bytes: app.unread_bytes() as u64,
             connections: app.connections() as u64,
             links: app.peers.links.load(Ordering::Relaxed) as u64,
         },
