@@ -263,7 +263,7 @@ impl Node {
             let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             return Some(Refusal::ContextFromTheFuture { ahead_ms, limit_ms });
         }
-        request.action.is_write().then(|| refuse_full(&request.context)).flatten()
+        request.action.is_write().then(|| refuse_full(&request.context, 1)).flatten()
     }
 
     /// Answers what can be answered now. A write is taken at once if its context is satisfied.
@@ -325,6 +325,10 @@ impl Node {
         let mut context = asked.clone();
         let shown = replica.shown(key, self.stability.stable(), fetched);
         let version = reveal(&shown, &mut context);
+        context.prune(self.stability.stable());
+        if let Some(refusal) = refuse_full(&context, 0) {
+            return self.reply(Outcome::Refused(refusal), asked.clone(), None);
+        }
         let outcome = match shown.entry.as_ref().and_then(|(_, entry)| entry.value()) {
             Some(value) => Outcome::Found(value.to_owned()),
             None => Outcome::Absent,
@@ -360,6 +364,11 @@ impl Node {
         if value.is_none() && planted::is(Planted::DeleteRevealsNothing) {
             context = asked.clone();
         }
+        // What it reveals may go into what it depends on, and goes into its answer.
+        if let Some(refusal) = refuse_full(&context, 1) {
+            self.refuse(source, asked.clone(), refusal, effects);
+            return;
+        }
         if value.is_none() && !visible && satisfied {
             let reply = Reply { lost, ..self.reply(Outcome::Absent, context, revealed) };
             self.answer(source, reply, effects);
@@ -373,10 +382,6 @@ impl Node {
         }
         // Whoever repeats a named write is told what its first answer revealed: it depends on that too.
         let dependencies = if pending.request.named.is_some() { context.clone() } else { asked.clone() };
-        if let Some(refusal) = refuse_full(&dependencies) {
-            self.refuse(source, asked.clone(), refusal, effects);
-            return;
-        }
         self.clock.receive(dependencies.greatest());
         let timestamp = self.clock.tick(now.wall);
         if pending.not_after.is_some_and(|last| timestamp > last) && !planted::is(Planted::NotAfterIgnored) {
@@ -495,9 +500,9 @@ impl Node {
     }
 }
 
-/// Why no write can be made with these dependencies: with its own entry there would be too many for a context.
-fn refuse_full(dependencies: &Context) -> Option<Refusal> {
-    (dependencies.entries.len() >= CONTEXT_ENTRIES_MAX).then(|| Refusal::Overloaded {
+/// Why there is no answer with this context and so many entries more: no request could bring it back.
+pub(super) fn refuse_full(context: &Context, more: usize) -> Option<Refusal> {
+    (context.entries.len() + more > CONTEXT_ENTRIES_MAX).then(|| Refusal::Overloaded {
         what: "entries in a causal context".to_owned(),
         limit: CONTEXT_ENTRIES_MAX as u64,
     })

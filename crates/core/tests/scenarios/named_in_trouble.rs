@@ -65,6 +65,35 @@ fn a_named_write_that_would_depend_on_too_much_is_refused() {
     assert_eq!(elsewhere.outcome, Outcome::Refused(Refusal::NameTaken));
 }
 
+/// 5.5: no answer has a context that no request could bring back. What is refused for that loses nothing of the request's.
+#[test]
+fn nothing_is_answered_with_more_than_a_request_may_bring_back() {
+    let mut lab = Lab::new(3, 3);
+    // One that is silent keeps all from being stable.
+    lab.cut(0, 2);
+    lab.cut(1, 2);
+    lab.run(500);
+    let written = lab.put(0, "k", "0", &empty());
+    let (some, others, few) = (0..2_500, 2_500..5_000, 2_500..3_500);
+    let [some, others, few] = [some, others, few].map(|nodes| context(&written, nodes));
+    let refuses = |reply: &Reply| {
+        assert!(matches!(reply.outcome, Outcome::Refused(Refusal::Overloaded { .. })), "{:?}", reply.outcome);
+        assert_eq!(reply.context.entries, others.entries);
+    };
+    lab.put(0, "k", "1", &some);
+    refuses(&lab.get(0, "k", &others));
+    refuses(&lab.ask(0, put("k", "2"), &others));
+    refuses(&lab.delete(0, "k", &others));
+    assert_eq!(lab.get(0, "k", &few).context.entries.len(), 3_501, "the write of k besides");
+    lab.delete(0, "k", &some);
+    refuses(&lab.get(0, "k", &others));
+    refuses(&lab.delete(0, "k", &others));
+    assert_eq!(lab.delete(0, "k", &few).outcome, Outcome::Absent);
+    let made = named(&mut lab, 0, put("k", "3"), &some);
+    refuses(&named(&mut lab, 0, put("k", "3"), &others));
+    assert!(is_first(&named(&mut lab, 0, put("k", "3"), &few), &made));
+}
+
 /// 10.4: whoever repeats a write is told as well that its context names what is gone.
 #[test]
 fn a_repeat_is_told_what_its_context_has_lost() {
