@@ -26,6 +26,8 @@ pub struct Config {
     pub memory_bytes_max: Option<u64>,
     /// Entries in one chunk of a sync (design 8.3); at most [`limits::SYNC_CHUNK_ENTRIES_MAX`].
     pub sync_chunk_entries: usize,
+    /// Entries in a context that this node gives out; at least 1, at most [`limits::CONTEXT_ENTRIES_MAX`].
+    pub context_entries_max: usize,
 }
 
 /// Settings that must be the same on all nodes.
@@ -95,9 +97,16 @@ impl Config {
             is_derived: true,
             ..ClusterConfig::default()
         };
-        let window_bytes_max = limits::WINDOW_BYTES_DEFAULT;
-        let sync_chunk_entries = limits::SYNC_CHUNK_ENTRIES_MAX;
-        Self { address, bootstrap, cluster, seed, window_bytes_max, memory_bytes_max: None, sync_chunk_entries }
+        Self {
+            address,
+            bootstrap,
+            cluster,
+            seed,
+            window_bytes_max: limits::WINDOW_BYTES_DEFAULT,
+            memory_bytes_max: None,
+            sync_chunk_entries: limits::SYNC_CHUNK_ENTRIES_MAX,
+            context_entries_max: limits::CONTEXT_ENTRIES_MAX,
+        }
     }
 }
 

@@ -92,11 +92,13 @@ pub enum Planted {
     NameNotTold,
     /// 7.6: of two writes with one name the greatest counts.
     GreatestNameCounts,
+    /// 5.5: `stable` does not stand for what a context has no room for.
+    LeftOutUntold,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::ContextUnchecked,
         Self::DependenciesForgotten,
         Self::OwnDotForgotten,
@@ -138,6 +140,7 @@ impl Planted {
         Self::NamesNotHandedOver,
         Self::NameNotTold,
         Self::GreatestNameCounts,
+        Self::LeftOutUntold,
     ];
 }
 

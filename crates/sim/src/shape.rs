@@ -20,6 +20,8 @@ pub struct Shape {
     pub window_bytes_max: Option<usize>,
     /// Entries in a chunk of a sync; none for the default, which no table of a run exceeds.
     pub sync_chunk_entries: Option<usize>,
+    /// Entries in a context, if they are kept to few.
+    pub context_entries_max: Option<usize>,
     /// How wrong each node's wall clock is.
     pub skews_ms: Vec<i64>,
     /// By how much all wall clocks rise once the cluster has met: so old it is.
@@ -97,7 +99,17 @@ impl Shape {
         };
         let skews_ms = addresses.iter().map(|_| if dice.chance(400) { dice.around(skew_ms_max) } else { 0 }).collect();
         let aged_by_ms = if dice.chance(500) { 150_000 } else { 0 };
-        Self { view, addresses, members, window_bytes_max, sync_chunk_entries, skews_ms, aged_by_ms, skew_ms_max }
+        Self {
+            view,
+            addresses,
+            members,
+            window_bytes_max,
+            sync_chunk_entries,
+            context_entries_max: None,
+            skews_ms,
+            aged_by_ms,
+            skew_ms_max,
+        }
     }
 
     /// Draws the usual quality of a link.

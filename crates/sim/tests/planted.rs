@@ -79,10 +79,12 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::NamesNotHandedOver => &[Mix::Views],
         Planted::NameNotTold => &[Mix::Views],
         Planted::GreatestNameCounts => &[Mix::Partitions],
+        Planted::LeftOutUntold => &[Mix::Loss],
     }
 }
 
-/// How a bug is looked for. Barriers and named writes are there only for who looks for a bug of theirs: other runs are as they were.
+/// How a bug is looked for. Barriers, named writes and short contexts are there only for who looks for a bug of theirs: other runs are as
+/// they were.
 fn options(bug: Planted, mix: Mix) -> Options {
     let options = Options::of(mix, seconds(mix));
     match bug {
@@ -92,7 +94,8 @@ fn options(bug: Planted, mix: Mix) -> Options {
         | Planted::NamesNotSynced
         | Planted::NamesNotHandedOver
         | Planted::NameNotTold
-        | Planted::GreatestNameCounts => options,
+        | Planted::GreatestNameCounts
+        | Planted::LeftOutUntold => options,
         _ => options.plain(),
     }
 }

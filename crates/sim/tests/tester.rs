@@ -433,8 +433,10 @@ fn answers_that_are_too_modest_or_too_bold_are_caught() {
     live::answer(Must::Not, &refused).unwrap();
     live::answer(Must::AtRest, &refused).unwrap_err();
     live::answer(Must::AtRest, &Outcome::Absent).unwrap();
-    bounded::context(4096).unwrap();
-    bounded::context(4097).unwrap_err();
+    bounded::context(4096, 5000, None).unwrap();
+    bounded::context(4097, 5000, None).unwrap_err();
+    bounded::context(5, 5, Some(3)).unwrap();
+    bounded::context(4, 3, Some(3)).unwrap_err();
 }
 
 #[test]

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::causality::version_vector::VersionVector;
-use crate::id::ViewId;
+use crate::id::{Origin, ViewId};
+use crate::planted::{self, Planted};
 
 /// Everything that a client has seen, as far as it may not be everywhere yet.
 ///
@@ -58,6 +59,24 @@ impl Context {
             keep
         });
         self.leave_out(dropped);
+    }
+
+    /// Keeps what has room among so many entries: all of it, else what was `asked` with, else nothing. `stable` stands for the rest:
+    /// coarser, still correct (ADR 13).
+    pub fn bound(&mut self, asked: &Self, entries_max: usize) {
+        if self.entries.len() <= entries_max {
+            return;
+        }
+        let kept = match asked.entries.len() <= entries_max {
+            true => asked.entries.clone(),
+            false => VersionVector::default(),
+        };
+        let is_left_out = |(origin, timestamp): &(&Origin, Timestamp)| *timestamp > kept.get(origin);
+        let greatest = self.entries.iter().filter(is_left_out).map(|(_, timestamp)| timestamp).max();
+        if !planted::is(Planted::LeftOutUntold) {
+            self.leave_out(greatest.unwrap_or_default());
+        }
+        self.entries = kept;
     }
 
     /// The greatest timestamp named.

@@ -5,7 +5,6 @@ use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::effect::Effects;
 use crate::id::{NodeId, Source};
-use crate::node::requests::refuse_full;
 use crate::node::{Node, Peer};
 use crate::planted::{self, Planted};
 use crate::request::pending::Pending;
@@ -44,12 +43,8 @@ impl Node {
         (mut outcome, mut context): (Outcome, Context),
         effects: &mut Effects,
     ) {
+        self.bound(&mut context, &pending.request.context, 1);
         context.add(&version);
-        context.prune(self.stability.stable());
-        if let Some(refusal) = refuse_full(&context, 0) {
-            self.refuse(pending.source, pending.request.context.clone(), refusal, effects);
-            return;
-        }
         let repeat_unconfirmed = !self.knows_copies(pending);
         // Who made it may be gone: only who says that it has it counts.
         let own = self.replica.as_ref().and_then(|replica| replica.origin) == Some(version.origin);

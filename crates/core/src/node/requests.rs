@@ -10,7 +10,7 @@ use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::effect::{Effect, Effects};
 use crate::id::{NodeId, Origin, RequestId, ShardId, Source};
-use crate::limits::{CONTEXT_ENTRIES_MAX, FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
+use crate::limits::{FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
 use crate::node::Node;
 use crate::placement::hash::key_hash;
 use crate::planted::{self, Planted};
@@ -258,12 +258,12 @@ impl Node {
     pub(super) fn judge(&self, now: Now, request: &Request) -> Option<Refusal> {
         let greatest = request.context.greatest();
         let limit = self.config.cluster.clock_drift_max;
-        if greatest > self.clock.acceptable(now.wall, limit) && self.has_life() {
+        let is_ahead = greatest > self.clock.acceptable(now.wall, limit) && self.has_life();
+        is_ahead.then(|| {
             let ahead_ms = greatest.millis().saturating_sub(self.clock.last().millis());
             let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            return Some(Refusal::ContextFromTheFuture { ahead_ms, limit_ms });
-        }
-        request.action.is_write().then(|| refuse_full(&request.context, 1)).flatten()
+            Refusal::ContextFromTheFuture { ahead_ms, limit_ms }
+        })
     }
 
     /// Answers what can be answered now. A write is taken at once if its context is satisfied.
@@ -325,10 +325,7 @@ impl Node {
         let mut context = asked.clone();
         let shown = replica.shown(key, self.stability.stable(), fetched);
         let version = reveal(&shown, &mut context);
-        context.prune(self.stability.stable());
-        if let Some(refusal) = refuse_full(&context, 0) {
-            return self.reply(Outcome::Refused(refusal), asked.clone(), None);
-        }
+        self.bound(&mut context, asked, 0);
         let outcome = match shown.entry.as_ref().and_then(|(_, entry)| entry.value()) {
             Some(value) => Outcome::Found(value.to_owned()),
             None => Outcome::Absent,
@@ -361,13 +358,9 @@ impl Node {
         let visible = shown.is_visible();
         let lost = replica.names_lost(asked);
         let revealed = reveal(&shown, &mut context);
+        self.bound(&mut context, asked, 1);
         if value.is_none() && planted::is(Planted::DeleteRevealsNothing) {
             context = asked.clone();
-        }
-        // What it reveals may go into what it depends on, and goes into its answer.
-        if let Some(refusal) = refuse_full(&context, 1) {
-            self.refuse(source, asked.clone(), refusal, effects);
-            return;
         }
         if value.is_none() && !visible && satisfied {
             let reply = Reply { lost, ..self.reply(Outcome::Absent, context, revealed) };
@@ -472,6 +465,15 @@ impl Node {
         Reply { outcome, context, served_by: self.me, version, acks: 0, lost: false, repeat_unconfirmed: false }
     }
 
+    /// Keeps the context of an answer to what an answer may have, with so many entries to come: a request must be able to bring it back.
+    pub(super) fn bound(&self, context: &mut Context, asked: &Context, more: usize) {
+        let entries_max = self.config.context_entries_max - more;
+        if context.entries.len() > entries_max {
+            context.prune(self.stability.stable());
+            context.bound(asked, entries_max);
+        }
+    }
+
     pub(super) fn refuse(&mut self, source: Source, context: Context, refusal: Refusal, effects: &mut Effects) {
         let reply = self.reply(Outcome::Refused(refusal), context, None);
         self.hand_over(source, reply, effects);
@@ -498,14 +500,6 @@ impl Node {
             Source::Router { node, id } => self.send(node, Message::ForwardReply { id, reply }, effects),
         }
     }
-}
-
-/// Why there is no answer with this context and so many entries more: no request could bring it back.
-pub(super) fn refuse_full(context: &Context, more: usize) -> Option<Refusal> {
-    (context.entries.len() + more > CONTEXT_ENTRIES_MAX).then(|| Refusal::Overloaded {
-        what: "entries in a causal context".to_owned(),
-        limit: CONTEXT_ENTRIES_MAX as u64,
-    })
 }
 
 /// Adds to a context what an answer reveals: the version, with its dependencies, or how far absence reaches.

@@ -7,7 +7,9 @@ use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::id::{Life, NodeId, Origin, ViewId};
-use crate::limits::{HAND_OFF_CHUNK_BYTES_TARGET, HAND_OFF_CHUNK_ENTRIES_MAX, SYNC_CHUNK_BYTES_TARGET};
+use crate::limits::{
+    CONTEXT_ENTRIES_MAX, HAND_OFF_CHUNK_BYTES_TARGET, HAND_OFF_CHUNK_ENTRIES_MAX, SYNC_CHUNK_BYTES_TARGET,
+};
 use crate::placement::hash::key_hash;
 use crate::placement::views::Views;
 use crate::planted::{self, Planted};
@@ -111,6 +113,7 @@ impl Replica {
         for known in names.into_iter().filter(|known| known.version.timestamp > stable) {
             if let Some(write) = self.window.get(&known.version) {
                 floor.0.merge(&write.dependencies);
+                floor.0.bound(&Context::default(), CONTEXT_ENTRIES_MAX);
                 floor.1 = floor.1.max(known.version.timestamp);
             }
         }

@@ -8,6 +8,7 @@ use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
 use crate::causality::version::Version;
 use crate::id::Origin;
+use crate::limits::CONTEXT_ENTRIES_MAX;
 use crate::planted::{self, Planted};
 use crate::replication::names::Naming;
 use crate::table::entry::Entry as TableEntry;
@@ -112,6 +113,7 @@ impl Window {
     /// Takes over the floor of a sync's source.
     pub fn merge_floor(&mut self, floor: &Context, at: Timestamp) {
         self.floor.merge(floor);
+        self.floor.bound(&Context::default(), CONTEXT_ENTRIES_MAX);
         self.floor_at = self.floor_at.max(at);
     }
 
@@ -147,7 +149,7 @@ impl Window {
     }
 
     /// Makes the oldest writes leave until at most `bytes_max` are held; tells how many left. Their dependencies go to
-    /// the floor: coarser, still correct, bounded by the number of origins.
+    /// the floor: coarser, still correct, bounded as a context is.
     pub fn evict(&mut self, bytes_max: usize) -> u64 {
         let mut evicted = 0;
         while self.bytes > bytes_max {
@@ -163,6 +165,7 @@ impl Window {
             self.count -= 1;
             if !planted::is(Planted::FloorForgotten) {
                 self.floor.merge(&write.dependencies);
+                self.floor.bound(&Context::default(), CONTEXT_ENTRIES_MAX);
             }
             self.floor_at = self.floor_at.max(timestamp);
             self.note_left(origin, timestamp);

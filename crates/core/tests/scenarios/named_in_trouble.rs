@@ -10,7 +10,7 @@ use precede_core::wire::request::{Outcome, Refusal, Reply};
 use crate::changes::{begin, lose_hand_offs};
 use crate::empty;
 use crate::lab::Lab;
-use crate::named::{delete, is_first, named, put};
+use crate::named::{is_first, named, put};
 
 /// 7.6, 11.4: whoever is silent, the others are asked for the name meanwhile.
 #[test]
@@ -47,51 +47,50 @@ fn context(after: &Reply, nodes: std::ops::Range<u64>) -> Context {
     context
 }
 
-/// 5.5: what a named write depends on is bounded as other contexts are, whatever its answer reveals.
+/// 5.5, ADR 13: no answer has more entries than a request may bring back. What has no room is left to `stable`, nothing is refused for
+/// it, and once it is everywhere there is nothing left of it.
 #[test]
-fn a_named_write_that_would_depend_on_too_much_is_refused() {
+fn what_has_no_room_in_a_context_is_left_to_stable() {
     let mut lab = Lab::new(3, 3);
     // One that is silent keeps all from being stable.
     lab.cut(0, 2);
     lab.cut(1, 2);
     lab.run(500);
     let written = lab.put(0, "k", "0", &empty());
-    lab.put(0, "k", "0", &context(&written, 0..2_500));
-    let refused = named(&mut lab, 0, put("k", "1"), &context(&written, 2_500..5_000));
-    assert!(matches!(refused.outcome, Outcome::Refused(Refusal::Overloaded { .. })), "{:?}", refused.outcome);
-    let made = named(&mut lab, 0, put("k", "1"), &context(&written, 2_500..3_500));
-    assert_eq!(made.outcome, Outcome::Written { replaced: true, concern_met: true });
-    let elsewhere = named(&mut lab, 0, delete("k"), &empty());
-    assert_eq!(elsewhere.outcome, Outcome::Refused(Refusal::NameTaken));
-}
-
-/// 5.5: no answer has a context that no request could bring back. What is refused for that loses nothing of the request's.
-#[test]
-fn nothing_is_answered_with_more_than_a_request_may_bring_back() {
-    let mut lab = Lab::new(3, 3);
-    // One that is silent keeps all from being stable.
-    lab.cut(0, 2);
-    lab.cut(1, 2);
-    lab.run(500);
-    let written = lab.put(0, "k", "0", &empty());
-    let (some, others, few) = (0..2_500, 2_500..5_000, 2_500..3_500);
-    let [some, others, few] = [some, others, few].map(|nodes| context(&written, nodes));
-    let refuses = |reply: &Reply| {
-        assert!(matches!(reply.outcome, Outcome::Refused(Refusal::Overloaded { .. })), "{:?}", reply.outcome);
-        assert_eq!(reply.context.entries, others.entries);
+    let [some, others, few, full] =
+        [0..2_500, 2_500..5_000, 2_500..3_500, 2_500..6_595].map(|nodes| context(&written, nodes));
+    let last = some.entries.iter().map(|(_, timestamp)| timestamp).max().unwrap();
+    let keeps = |reply: &Reply, own: usize, asked: &Context| {
+        assert!(reply.context.entries.len() <= asked.entries.len() + own, "{}", reply.context.entries.len());
+        assert!(asked.entries.iter().all(|(origin, timestamp)| reply.context.entries.get(origin) >= timestamp));
+        assert!(reply.context.stable >= last, "it stands for what the last write depends on");
     };
+    // A replica that does not know what the silent one has written may have missed what `stable` stands for.
+    let refuses = |reply: &Reply| assert_eq!(reply.outcome, Outcome::Refused(Refusal::Unsatisfied));
     lab.put(0, "k", "1", &some);
-    refuses(&lab.get(0, "k", &others));
-    refuses(&lab.ask(0, put("k", "2"), &others));
-    refuses(&lab.delete(0, "k", &others));
-    assert_eq!(lab.get(0, "k", &few).context.entries.len(), 3_501, "the write of k besides");
-    lab.delete(0, "k", &some);
-    refuses(&lab.get(0, "k", &others));
-    refuses(&lab.delete(0, "k", &others));
-    assert_eq!(lab.delete(0, "k", &few).outcome, Outcome::Absent);
+    let read = lab.get(0, "k", &others);
+    assert!(matches!(read.outcome, Outcome::Found(_)), "{:?}", read.outcome);
+    keeps(&read, 0, &others);
+    refuses(&lab.get(0, "k", &read.context));
+    assert_eq!(lab.get(0, "k", &few).context.entries.len(), 3_501, "what has room is there");
+    let replaced = lab.put(0, "k", "2", &others);
+    keeps(&replaced, 1, &others);
     let made = named(&mut lab, 0, put("k", "3"), &some);
-    refuses(&named(&mut lab, 0, put("k", "3"), &others));
-    assert!(is_first(&named(&mut lab, 0, put("k", "3"), &few), &made));
+    let repeat = named(&mut lab, 0, put("k", "3"), &others);
+    assert!(is_first(&repeat, &made));
+    keeps(&repeat, 1, &others);
+    lab.delete(0, "k", &some);
+    keeps(&lab.delete(0, "k", &others), 0, &others);
+    // With no room for itself a write keeps nothing but itself.
+    assert_eq!(full.entries.len(), 4_096);
+    let alone = lab.put(0, "other", "1", &full);
+    assert_eq!(alone.context.entries.len(), 1);
+    assert!(full.entries.iter().all(|(_, timestamp)| timestamp <= alone.context.stable));
+    lab.heal();
+    lab.run(500);
+    let read = lab.get(0, "other", &alone.context);
+    assert!(matches!(read.outcome, Outcome::Found(_)), "{:?}", read.outcome);
+    assert_eq!(read.context.entries.len(), 0);
 }
 
 /// 10.4: whoever repeats a write is told as well that its context names what is gone.

@@ -111,12 +111,9 @@ impl<'a> Merger<'a> {
             self.context = context;
             return Ok(());
         }
-        let mut merged = self.context.clone();
-        merged.merge(&context);
-        if merged.entries.len() > CONTEXT_ENTRIES_MAX {
-            return Err(malformed(&format!("more than {CONTEXT_ENTRIES_MAX} entries")));
-        }
-        self.context = merged;
+        let first = self.context.clone();
+        self.context.merge(&context);
+        self.context.bound(&first, CONTEXT_ENTRIES_MAX);
         Ok(())
     }
 }

@@ -37,10 +37,15 @@ pub fn clock(report: &NodeReport, bound_ms: u64) -> Result<(), String> {
     Err(format!("the clock stands at {}, and nothing explains more than {bound_ms} ms", report.clock))
 }
 
-/// Judges the size of an issued context.
+/// Judges the size of an issued context, where the request's had so many entries. `most`: where less than usual is allowed.
 ///
 /// # Errors
 /// Says how large it is.
-pub fn context(entries: usize) -> Result<(), String> {
-    if entries <= CONTEXT_ENTRIES_MAX { Ok(()) } else { Err(format!("a context of {entries} entries was issued")) }
+pub fn context(entries: usize, asked: usize, most: Option<usize>) -> Result<(), String> {
+    let most = most.map_or(CONTEXT_ENTRIES_MAX, |most| most.max(asked));
+    if entries <= most {
+        Ok(())
+    } else {
+        Err(format!("a context of {entries} entries was issued, the limit is {most}"))
+    }
 }

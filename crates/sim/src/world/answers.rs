@@ -64,10 +64,14 @@ impl World {
         }
         self.judge(Rule::Causal, causal::context(&pending.request.context, &reply.context), about);
         self.check_forged(id, &pending.request.context, &reply.outcome);
-        self.judge(Rule::Bounded, bounded::context(reply.context.entries.len()), about);
+        let (asked, answered) = (pending.request.context.entries.len(), reply.context.entries.len());
+        self.judge(Rule::Bounded, bounded::context(answered, asked, self.shape.context_entries_max), about);
         let known = self.machines.iter().filter_map(|machine| machine.node.as_ref()).map(Node::stable);
         self.stable_reached = known.fold(self.stable_reached, Timestamp::max);
-        self.judge(Rule::Sound, stable::issued(reply.context.stable, self.stable_reached), about);
+        // Where contexts are short it stands for what has no room, too.
+        if self.shape.context_entries_max.is_none() {
+            self.judge(Rule::Sound, stable::issued(reply.context.stable, self.stable_reached), about);
+        }
         if pending.purpose == (Purpose::Probe { last: true })
             && !self.clock_lost
             && !(0..self.machines.len()).any(|at| self.waits_for_strays(at))

@@ -198,7 +198,10 @@ impl World {
             return Must::WriteAtReplica;
         }
         let ample = request.wait.is_none() && request.deadline >= Duration::from_secs(3);
+        // `stable` stands for what has no room in a short context, and whom a cut keeps from hearing may not reach it.
+        let is_short = self.shape.context_entries_max.is_some();
         let healthy = match self.mix {
+            Mix::OneWayHeld | Mix::Held if is_short => false,
             Mix::Calm | Mix::Views => self.now > START + SECOND,
             Mix::OneWayHeld => self.now > START + 4 * SECOND && self.is_beside_the_cut(node, shard),
             Mix::Held => self.now > START + 4 * SECOND && self.can_be_served(pending, shard),

@@ -69,6 +69,9 @@ const BARRIER_DICE: u64 = 0x0062_6172_7269_6572;
 /// And those of named writes.
 const NAMED_DICE: u64 = 0x6e61_6d65_6473;
 
+/// And those of how long contexts may be.
+const CONTEXT_DICE: u64 = 0x0063_6f6e_7465_7874;
+
 /// And those of what is asked at rest.
 const REST_DICE: u64 = 0x7265_7374;
 
@@ -218,7 +221,10 @@ impl World {
     pub fn new(seed: u64, options: &Options, trace: Trace) -> Self {
         let (mix, less) = (options.mix_of(seed), &options.less);
         let mut dice = Dice::new(seed);
-        let shape = Shape::draw(mix, less.members, &mut dice);
+        let mut shape = Shape::draw(mix, less.members, &mut dice);
+        let mut context_dice = Dice::new(seed ^ CONTEXT_DICE);
+        let has_short = !less.plain && context_dice.chance(250);
+        shape.context_entries_max = has_short.then(|| 1 + context_dice.index(6));
         let nodes = shape.addresses.len();
         let network = Network::new(nodes, || Shape::link(mix, &mut dice));
         let length = |seconds: u64| seconds.max(QUIET / SECOND + 4) * SECOND;

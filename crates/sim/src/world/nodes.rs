@@ -46,6 +46,9 @@ impl World {
         if let Some(entries) = self.shape.sync_chunk_entries {
             config.sync_chunk_entries = entries;
         }
+        if let Some(entries) = self.shape.context_entries_max {
+            config.context_entries_max = entries;
+        }
         let machine = &mut self.machines[at];
         machine.node = Some(Node::new(config, machine.clock.read(self.now)));
         machine.wakes_at = Some(self.now);
