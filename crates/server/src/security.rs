@@ -1,14 +1,14 @@
 //! What keeps strangers out, as it was said: the files are found, read and understood here, before anything starts.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::access::Access;
 use crate::live_file::{self, Live, Reload};
 use crate::peer::guard::Shared;
 use crate::secrets::Secrets;
-use crate::settings::said::Said;
+use crate::settings::said::{Said, Told};
 use crate::tls::{Identity, Tls};
 
 /// Everything that a node asks of whom it speaks to.
@@ -77,12 +77,14 @@ fn tls(said: &Said) -> Result<Option<Live<Identity>>, String> {
             "a node shows a certificate, holds its key and judges others by the authorities of their certificates";
         return Err(format!("{first} needs {} besides: {why}", missing.join(" and ")));
     }
-    // Of three files that are read together an error names only the one that it is about, and that by its path.
-    for told in &told {
-        live_file::read(Path::new(&told.value)).map_err(|error| format!("{}: {error}", told.name()))?;
-    }
     let paths = told.iter().map(|told| PathBuf::from(&told.value)).collect();
-    Live::open(paths, Identity::parse).map(Some)
+    // What cannot be read is named by its path, what it says by its setting.
+    let is_about =
+        |told: &&Told, error: &str| error.strip_prefix(&told.value).is_some_and(|rest| rest.starts_with(": "));
+    Live::open(paths, Identity::parse).map(Some).map_err(|error| {
+        let about = told.into_iter().find(|told| is_about(told, &error));
+        about.map_or_else(|| error.clone(), |told| format!("{}: {error}", told.name()))
+    })
 }
 
 /// What the file of a setting says, if it was said.

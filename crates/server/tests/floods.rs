@@ -204,8 +204,9 @@ fn what_many_clients_do_not_read_is_bounded() {
     // What a connection asks for is more than its two sockets take.
     const ASKED: usize = 64;
 
-    let cluster = Cluster::single(&["--max-unread-bytes", &LIMIT.to_string()]);
-    store(&cluster, &"v".repeat(VALUE));
+    let cluster = Cluster::single(&["--max-unread-bytes", &LIMIT.to_string(), "--max-value-bytes", &LIMIT.to_string()]);
+    let value = json!({ "value": "v".repeat(VALUE) }).to_string();
+    let context = cluster.request(0, "PUT", KEY, &value).context().to_owned();
     let unread = || metric(&cluster, "precede_unread_bytes", "");
     let request = "GET /kv-store/keys/k?raw HTTP/1.1\r\nHost: n\r\n";
     let last = format!("{request}Connection: close\r\n\r\n");
@@ -220,7 +221,9 @@ fn what_many_clients_do_not_read_is_bounded() {
         wait_for("its answers wait", || (unread() >= (silent.len() * VALUE) as u64).then_some(()));
     }
     assert!(unread() <= LIMIT);
-    let refused = cluster.request(0, "GET", KEY, "");
+    let body = json!({ "causal-context": { "token": context } }).to_string();
+    let refused = cluster.request(0, "GET", KEY, &body);
+    assert_ne!(refused.context(), "", "it has the context, from wherever that came");
     let reason = refused.header("precede-reason");
     assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
     assert!(reason.contains("MAX_UNREAD_BYTES"), "{reason}");
@@ -231,6 +234,41 @@ fn what_many_clients_do_not_read_is_bounded() {
     let begun = answers.windows(9).filter(|window| *window == b"HTTP/1.1 ").count();
     assert_eq!(begun, ASKED);
     drop(silent);
+    wait_for("there is room again", || (unread() == 0).then_some(()));
+    assert_eq!(cluster.request(0, "GET", KEY, "").status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_one_connection_of_http2_does_not_read_is_bounded() {
+    use http_body_util::Empty;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    const LIMIT: u64 = 1 << 20;
+    const VALUE: usize = 30 << 10;
+
+    let cluster = Cluster::single(&["--max-unread-bytes", &LIMIT.to_string(), "--max-value-bytes", "65536"]);
+    store(&cluster, &"v".repeat(VALUE));
+    let unread = || metric(&cluster, "precede_unread_bytes", "");
+    let stream = tokio::net::TcpStream::connect(cluster.address(0)).await.unwrap();
+    // Of each answer it takes the head, and a byte.
+    let mut unwilling = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut client, connection) =
+        unwilling.initial_stream_window_size(1).handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let uri = format!("http://{}/kv-store/keys/k?raw", cluster.address(0));
+    let mut held = Vec::new();
+    loop {
+        let request = http::Request::get(&uri).body(Empty::<bytes::Bytes>::new()).unwrap();
+        let response = client.send_request(request).await.unwrap();
+        if response.status().as_u16() == 503 {
+            break;
+        }
+        assert_eq!(response.status().as_u16(), 200);
+        held.push(response);
+        assert!(held.len() as u64 <= LIMIT / VALUE as u64, "{} bytes are unread", unread());
+    }
+    assert!(!held.is_empty() && unread() <= LIMIT);
+    drop((held, client));
     wait_for("there is room again", || (unread() == 0).then_some(()));
     assert_eq!(cluster.request(0, "GET", KEY, "").status, 200);
 }

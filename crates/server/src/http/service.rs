@@ -13,7 +13,7 @@ use crate::http::connection::Caller;
 use crate::http::errors::{Failure, unknown_path, wrong_method};
 use crate::http::memo::Memo;
 use crate::http::prepare::{header_token, whole_token};
-use crate::http::reply::{self, Response};
+use crate::http::reply::{self, CAUSAL_CONTEXT, Response};
 use crate::http::routes::{self, Found, Kind, To};
 use crate::http::{barrier, dashboard, health, keys, metrics, openapi, shards, status, unread, view_change};
 use crate::peer;
@@ -82,9 +82,8 @@ pub(crate) async fn answer(caller: &Caller, request: Request<Incoming>) -> Respo
         Ok(pass) => {
             let response = permitted(caller, &head, found, body).await;
             drop(pass);
-            // Of reads only: whoever has written must hear what became of it.
-            match head.method == Method::GET && unread::is_large(&response) {
-                true => Box::pin(held(app, &head, response)).await,
+            match unread::is_large(&response, head.version) {
+                true => Box::pin(held(app, &head, to, response)).await,
                 false => response,
             }
         }
@@ -120,13 +119,17 @@ fn admit(caller: &Caller, is_open: bool) -> Result<Option<Pass<'_>>, Failure> {
     Err(Failure::unavailable(reason).closing())
 }
 
-/// Counts a large answer until it has left, or refuses the request.
-async fn held(app: &App, head: &Parts, response: Response) -> Response {
-    app.unread.hold(response).await.unwrap_or_else(|| {
+/// Counts a large answer until it has left, or refuses the request. Of reads of keys only: whoever has written must hear what became
+/// of it, and how the node is must be known then most of all.
+async fn held(app: &App, head: &Parts, to: Option<To>, response: Response) -> Response {
+    let may_refuse = to == Some(To::Key) && head.method == Method::GET;
+    app.unread.hold(response, may_refuse).await.unwrap_or_else(|refused| {
         let limit = app.limits.unread_bytes;
         let reason =
             format!("clients have yet to read {limit} bytes of answers, which is the limit (MAX_UNREAD_BYTES)");
-        Failure::unavailable(reason).respond(&head.method, &header_token(app, head))
+        // It has the request's context, from wherever that came.
+        let token = refused.headers().get(CAUSAL_CONTEXT).and_then(|token| token.to_str().ok()).unwrap_or_default();
+        Failure::unavailable(reason).respond(&head.method, token)
     })
 }
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use http::Version;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 
 use crate::http::reply::Response;
 
-/// Bodies up to this size are not counted: they are no more than what a connection takes anyway.
+/// Bodies up to this size are not counted. A connection of HTTP/1 writes one answer after the other, and keeps as much for itself.
 const SMALL_BYTES: u64 = 32 << 10;
+/// One of HTTP/2 may have hundreds of them.
+const SMALL_BYTES_H2: u64 = 1 << 10;
 
 /// How many bytes of large answers are in memory, and may be.
 #[derive(Debug)]
@@ -40,8 +43,9 @@ impl Drop for Counted {
 }
 
 /// Whether an answer is so large that it counts.
-pub(crate) fn is_large(response: &Response) -> bool {
-    response.body().size_hint().lower() > SMALL_BYTES
+pub(crate) fn is_large(response: &Response, version: Version) -> bool {
+    let small = if version == Version::HTTP_2 { SMALL_BYTES_H2 } else { SMALL_BYTES };
+    response.body().size_hint().lower() > small
 }
 
 impl Unread {
@@ -55,15 +59,23 @@ impl Unread {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts a response until it has left; none if there is no room for it. A single one has room, however large.
-    pub(crate) async fn hold(&self, response: Response) -> Option<Response> {
+    /// Counts an answer until it has left. If there is no room for it and it may be refused, it is given back. A single one has room,
+    /// however large.
+    pub(crate) async fn hold(&self, response: Response, may_refuse: bool) -> Result<Response, Response> {
         let (head, body) = response.into_parts();
         let whole: Result<_, Infallible> = body.collect().await;
         let body = whole.unwrap_or_else(|never| match never {}).to_bytes();
-        let before = self.bytes.fetch_add(body.len(), Ordering::Relaxed);
-        let is_too_much = before > 0 && before + body.len() > self.limit;
-        let counted = Counted { body, bytes: Arc::clone(&self.bytes) };
-        (!is_too_much).then(|| Response::from_parts(head, Full::new(Bytes::from_owner(counted))))
+        let with_it = |before: usize| {
+            let after = before.saturating_add(body.len());
+            (!may_refuse || before == 0 || after <= self.limit).then_some(after)
+        };
+        match self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_it) {
+            Ok(_) => {
+                let counted = Counted { body, bytes: Arc::clone(&self.bytes) };
+                Ok(Response::from_parts(head, Full::new(Bytes::from_owner(counted))))
+            }
+            Err(_) => Err(Response::from_parts(head, Full::new(body))),
+        }
     }
 }
 
@@ -75,11 +87,17 @@ mod tests {
     async fn bytes_are_counted_until_the_last_part_has_left() {
         let unread = Unread::new(200 << 10);
         let answer = |bytes: usize| Response::new(Full::new(Bytes::from(vec![b'v'; bytes])));
-        assert!(!is_large(&answer(32 << 10)) && is_large(&answer((32 << 10) + 1)));
-        let first = unread.hold(answer(300 << 10)).await.expect("a single one has room");
+        for (version, bytes) in [(Version::HTTP_11, 32 << 10), (Version::HTTP_2, 1 << 10)] {
+            assert!(!is_large(&answer(bytes), version) && is_large(&answer(bytes + 1), version));
+        }
+        let first = unread.hold(answer(300 << 10), true).await.expect("a single one has room");
         assert_eq!(unread.bytes(), 300 << 10);
-        assert!(unread.hold(answer(100 << 10)).await.is_none());
-        assert_eq!(unread.bytes(), 300 << 10, "what is refused is not counted");
+        let refused = unread.hold(answer(100 << 10), true).await.expect_err("there is none for another");
+        assert_eq!(refused.body().size_hint().exact(), Some(100 << 10), "it is given back");
+        assert_eq!(unread.bytes(), 300 << 10, "and not counted");
+        let written = unread.hold(answer(100 << 10), false).await.expect("it must not be refused");
+        assert_eq!(unread.bytes(), 400 << 10);
+        drop(written);
         let mut body = first.into_body().collect().await.expect("it is whole").to_bytes();
         let part = body.split_to(10);
         drop(body);
@@ -87,7 +105,7 @@ mod tests {
         assert_eq!(&part[..], &[b'v'; 10]);
         drop(part);
         assert_eq!(unread.bytes(), 0);
-        let both = (unread.hold(answer(100 << 10)).await, unread.hold(answer(100 << 10)).await);
-        assert!(both.0.is_some() && both.1.is_some(), "up to the limit there is room");
+        let both = (unread.hold(answer(100 << 10), true).await, unread.hold(answer(100 << 10), true).await);
+        assert!(both.0.is_ok() && both.1.is_ok(), "up to the limit there is room");
     }
 }

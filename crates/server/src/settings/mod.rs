@@ -144,6 +144,14 @@ impl Settings {
             memory_bytes,
         };
         problems.extend(bind.err());
+        // Otherwise the largest values are read only while nobody reads others.
+        if let Some(told) = told("max_unread_bytes").filter(|_| settings.http.unread_bytes < settings.http.value_bytes)
+        {
+            problems.push(format!(
+                "{told} is less than MAX_VALUE_BYTES, {}: raise it, or lower that",
+                settings.http.value_bytes
+            ));
+        }
         problems.extend(collector.err());
         problems.extend(wrong_files);
         // A port that the system chooses completes addresses later.

@@ -122,7 +122,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     number("max_concurrent_requests", "How many requests are in progress at once", "N", 1..=1_000_000, 8192),
     number(
         "max_unread_bytes",
-        "How much the answers may take that clients have not read, those up to 32 KiB aside",
+        "How much the answers may take that clients have not read, small ones aside; at least the largest value",
         "BYTES",
         1 << 20..=1 << 40,
         256 << 20,
