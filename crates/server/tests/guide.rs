@@ -2,14 +2,16 @@
 //! stands below them.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod blocks;
 mod cluster;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use blocks::{Block, Home, blocks, page};
 use cluster::{free_ports, precede, try_request, wait_for};
 
 const NODES: u16 = 4;
@@ -27,14 +29,6 @@ const ELSEWHERE: [(&str, &str); 6] = [
     ("open ", "scripts/dashboard, in a browser"),
     ("precede serve --address ", "this test, which does not wait for its end"),
 ];
-
-/// A block of code, and what it prints.
-#[derive(Debug)]
-struct Block {
-    language: String,
-    text: String,
-    output: Option<String>,
-}
 
 /// The cluster of the guide, or one node more.
 struct Dev(Child);
@@ -61,22 +55,6 @@ impl Drop for Dev {
         let _ = kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), Signal::SIGINT);
         let _ = self.0.wait();
     }
-}
-
-/// The blocks of a page.
-fn blocks(page: &str) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        let Some(language) = line.strip_prefix("```") else { continue };
-        let text = lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
-        match language {
-            "text" => {}
-            "output" => blocks.last_mut().expect("output has code above it").output = Some(text),
-            language => blocks.push(Block { language: language.to_owned(), text, output: None }),
-        }
-    }
-    blocks
 }
 
 /// The same text with the test's ports in place of the guide's.
@@ -134,38 +112,6 @@ fn without_chance(text: &str) -> String {
     })
 }
 
-/// A directory for a page's blocks, where the tool has its name.
-struct Home(PathBuf);
-
-impl Home {
-    fn new(name: &str) -> Self {
-        let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&home).unwrap();
-        Self(home)
-    }
-
-    /// Runs a command to its end, which is a good one. What it has printed.
-    fn run(&self, mut command: Command, what: &str) -> String {
-        let tool = Path::new(env!("CARGO_BIN_EXE_precede")).parent().unwrap().to_owned();
-        let others = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(std::iter::once(tool).chain(std::env::split_paths(&others))).unwrap();
-        let output = command.current_dir(&self.0).env("PATH", path).stdin(Stdio::null()).output().unwrap();
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{what}: {stdout}{stderr}");
-        stdout.into_owned()
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn page(name: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)).unwrap()
-}
-
 #[test]
 fn the_guide_does_what_it_says() {
     let home = Home::new("guide");
@@ -176,7 +122,7 @@ fn the_guide_does_what_it_says() {
         if block.text == STARTS {
             continue;
         }
-        let Some(command) = command(&block, first, &home.0) else { continue };
+        let Some(command) = command(&block, first, home.path()) else { continue };
         let stdout = home.run(command, &block.text);
         if let Some(expected) = &block.output {
             let expected = with_ports(expected, first);

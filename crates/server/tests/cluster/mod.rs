@@ -55,9 +55,8 @@ pub fn free_ports(count: u16) -> u16 {
 /// One node.
 pub struct Node {
     pub address: String,
-    arguments: Vec<String>,
-    /// What is logged.
-    filter: String,
+    /// What runs it, each time that it is started.
+    command: Command,
     child: Option<Child>,
 }
 
@@ -65,15 +64,21 @@ pub struct Node {
 const FILTER: &str = "info";
 
 impl Node {
+    /// A node that is not started yet; it is told `more` behind `precede serve`.
+    fn told(address: &str, filter: &str, more: &[&str]) -> Self {
+        let mut command = precede();
+        command.arg("serve").args(more).env("RUST_LOG", filter);
+        Self { address: address.to_owned(), command, child: None }
+    }
+
     fn start(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let mut command = precede();
-        command.args(&self.arguments).env("RUST_LOG", &self.filter).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(File::create(self.log_path()).unwrap());
-        let mut child = command.spawn().unwrap();
+        let log = File::create(self.log_path()).unwrap();
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = self.command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("listening on "), "it did not start: {line}");
+        assert!(line.starts_with("listening on "), "it did not start: {line}{}", self.log());
         self.address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
         self.child = Some(child);
     }
@@ -117,6 +122,7 @@ impl Drop for Node {
 }
 
 /// Several nodes of one view.
+#[derive(Default)]
 pub struct Cluster {
     pub nodes: Vec<Node>,
 }
@@ -149,9 +155,8 @@ impl Cluster {
         let view = addresses.join(",");
         let node = |address: &String| {
             let factor = repl_factor.to_string();
-            let arguments = ["serve", "--address", address, "--view", &view, "--repl-factor", &factor];
-            let arguments = arguments.iter().chain(more).map(|text| (*text).to_owned()).collect();
-            Node { address: address.clone(), arguments, filter: filter.to_owned(), child: None }
+            let told = ["--address", address, "--view", &view, "--repl-factor", &factor];
+            Node::told(address, filter, &[&told, more].concat())
         };
         let mut nodes: Vec<Node> = addresses.iter().map(node).collect();
         nodes.iter_mut().for_each(Node::start);
@@ -162,10 +167,17 @@ impl Cluster {
     pub fn add(&mut self, members: &[String], repl_factor: usize) -> usize {
         let address = format!("127.0.0.1:{}", free_port());
         let (members, factor) = (members.join(","), repl_factor.to_string());
-        let told = ["serve", "--address", &address, "--view", &members, "--repl-factor", &factor];
-        let told = if members.is_empty() { &told[..3] } else { &told[..] };
-        let arguments = told.iter().map(|text| (*text).to_owned()).collect();
-        let mut node = Node { address, arguments, filter: FILTER.to_owned(), child: None };
+        let told = ["--address", &address, "--view", &members, "--repl-factor", &factor];
+        let told = if members.is_empty() { &told[..2] } else { &told[..] };
+        self.push(Node::told(&address, FILTER, told))
+    }
+
+    /// Starts one more node, by a command that becomes it.
+    pub fn add_by(&mut self, address: &str, command: Command) -> usize {
+        self.push(Node { address: address.to_owned(), command, child: None })
+    }
+
+    fn push(&mut self, mut node: Node) -> usize {
         node.start();
         self.nodes.push(node);
         self.nodes.len() - 1
@@ -187,8 +199,7 @@ impl Cluster {
 
     /// One node alone, on a port that the system chooses.
     pub fn single(more: &[&str]) -> Self {
-        let arguments = ["serve", "--port", "0"].iter().chain(more).map(|text| (*text).to_owned()).collect();
-        let mut node = Node { address: String::new(), arguments, filter: FILTER.to_owned(), child: None };
+        let mut node = Node::told("", FILTER, &[&["--port", "0"], more].concat());
         node.start();
         let cluster = Self { nodes: vec![node] };
         cluster.wait_ready();
