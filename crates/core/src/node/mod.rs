@@ -2,6 +2,7 @@
 //!
 //! [`Node::step`] is one exhaustive match over the inputs, followed by one pass over what may have become due.
 
+mod answers;
 mod barrier;
 mod beat;
 mod coordinate;
@@ -18,6 +19,7 @@ mod routing;
 mod settle;
 mod spread;
 mod strangers;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

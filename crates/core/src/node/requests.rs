@@ -3,27 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::causality::context::Context;
 use crate::causality::hlc::Timestamp;
-use crate::causality::version::Version;
-use crate::effect::{Effect, Effects};
-use crate::id::{NodeId, Origin, RequestId, ShardId, Source};
-use crate::limits::{FORWARDED_MAX, OPEN_LIVES_MAX, UNACKED_WRITES_MAX, WAIT_MAX, WAITING_MAX};
+use crate::effect::Effects;
+use crate::id::{NodeId, RequestId, ShardId, Source};
+use crate::limits::{FORWARDED_MAX, WAIT_MAX, WAITING_MAX};
 use crate::node::Node;
 use crate::placement::hash::key_hash;
 use crate::planted::{self, Planted};
 use crate::replication::claims::Fetches;
-use crate::replication::reading::Shown;
-use crate::replication::replica::Incoming;
-use crate::request::acks::Unacked;
 use crate::request::pending::Pending;
-use crate::table::value::Value;
 use crate::time::{Instant, Now};
-use crate::wire::message::{Forward, Message};
-use crate::wire::named::Made;
-use crate::wire::request::{Action, Outcome, Refusal, Reply, Request};
+use crate::wire::message::Forward;
+use crate::wire::request::{Action, Outcome, Refusal, Request};
 
 impl Node {
     pub(super) fn on_request(&mut self, now: Now, id: RequestId, request: Request, effects: &mut Effects) {
@@ -319,196 +311,4 @@ impl Node {
         }
         satisfied && (replica.recovered || alone())
     }
-
-    fn read(&self, key: &Bytes, asked: &Context, fetched: &Fetches) -> Reply {
-        let replica = self.replica.as_ref().expect("a read is served by a replica");
-        let mut context = asked.clone();
-        let shown = replica.shown(key, self.stability.stable(), fetched);
-        let version = reveal(&shown, &mut context);
-        self.bound(&mut context, asked, 0);
-        let outcome = match shown.entry.as_ref().and_then(|(_, entry)| entry.value()) {
-            Some(value) => Outcome::Found(value.to_owned()),
-            None => Outcome::Absent,
-        };
-        let lost = replica.names_lost(asked);
-        Reply { lost, ..self.reply(outcome, context, version) }
-    }
-
-    /// Takes a write that has no name which is known here, or says why not. `satisfied`: whether the table shows all that the context
-    /// needs.
-    pub(super) fn write(&mut self, now: Now, pending: &Pending, satisfied: bool, effects: &mut Effects) {
-        if self.answer_tried(pending, effects) {
-            return;
-        }
-        let (source, asked) = (pending.source, &pending.request.context);
-        let (key, value): (&Bytes, Option<&Value>) = match &pending.request.action {
-            Action::Put { key, value } => (key, Some(value)),
-            Action::Delete { key } => (key, None),
-            Action::Get { .. } | Action::Count { .. } | Action::ChangeView(_) | Action::Barrier => return,
-        };
-        let Some(replica) = &self.replica else { return };
-        let Some(origin) = replica.origin else { return };
-        if replica.applied.iter().filter(|(origin, _)| origin.node == self.me).count() > OPEN_LIVES_MAX {
-            let refusal = Refusal::Overloaded { what: "open lives".to_owned(), limit: OPEN_LIVES_MAX as u64 };
-            self.refuse(source, asked.clone(), refusal, effects);
-            return;
-        }
-        let mut context = asked.clone();
-        let shown = replica.shown(key, self.stability.stable(), &pending.fetched);
-        let visible = shown.is_visible();
-        let lost = replica.names_lost(asked);
-        let revealed = reveal(&shown, &mut context);
-        self.bound(&mut context, asked, 1);
-        if value.is_none() && planted::is(Planted::DeleteRevealsNothing) {
-            context = asked.clone();
-        }
-        if value.is_none() && !visible && satisfied {
-            let reply = Reply { lost, ..self.reply(Outcome::Absent, context, revealed) };
-            self.answer(source, reply, effects);
-            return;
-        }
-        if let Some(value) = value
-            && let Some(refusal) = self.refuse_beyond_memory(key, value, pending.request.named.is_some(), effects)
-        {
-            self.refuse(source, asked.clone(), refusal, effects);
-            return;
-        }
-        // Whoever repeats a named write is told what its first answer revealed: it depends on that too.
-        let dependencies = if pending.request.named.is_some() { context.clone() } else { asked.clone() };
-        self.clock.receive(dependencies.greatest());
-        let timestamp = self.clock.tick(now.wall);
-        if pending.not_after.is_some_and(|last| timestamp > last) && !planted::is(Planted::NotAfterIgnored) {
-            self.refuse(source, asked.clone(), Refusal::TooLate, effects);
-            return;
-        }
-        let version = Version { timestamp, origin };
-        let replica = self.replica.as_mut().expect("it was just found");
-        let made = match (value, visible) {
-            (Some(_), true) => Made::Replaced,
-            (Some(_), false) => Made::Added,
-            (None, _) => Made::Deleted,
-        };
-        let named = pending.request.named.as_deref().map(|named| replica.names.begin(*named, made));
-        let value_bytes = value.map(Value::as_ref);
-        let write_id = pending.write_id;
-        let write = Incoming { version, key, value: value_bytes, dependencies, write_id, named };
-        replica.write(now.monotonic, write);
-        if let Some(id) = pending.write_id {
-            self.write_ids.insert(now.monotonic, id, version);
-        }
-        if !planted::is(Planted::OwnDotForgotten) {
-            context.add(&version);
-        }
-        self.progress = true;
-        let outcome = match value {
-            Some(_) => Outcome::Written { replaced: visible, concern_met: true },
-            None => Outcome::Deleted { concern_met: true },
-        };
-        let repeat_unconfirmed = !self.knows_copies(pending);
-        let reply = Reply { acks: 1, lost, repeat_unconfirmed, ..self.reply(outcome, context, Some(version)) };
-        self.await_acks(now, pending, timestamp, reply, effects);
-    }
-
-    fn await_acks(&mut self, now: Now, pending: &Pending, timestamp: Timestamp, reply: Reply, effects: &mut Effects) {
-        let replicas = self.peers.len() + 1;
-        let explicit = pending.request.concern.is_some();
-        let wanted = pending.request.concern.map_or(2.min(replicas), |concern| concern.count(replicas));
-        let until = (now.monotonic + self.config.cluster.ack_timeout).min(pending.deadline);
-        let holders = BTreeSet::new();
-        let write = Unacked { source: pending.source, reply, wanted, explicit, until, holders };
-        if wanted <= 1 || self.acks.len() >= UNACKED_WRITES_MAX {
-            self.answer_write(write, effects);
-        } else {
-            self.acks.insert(timestamp, write);
-        }
-    }
-
-    pub(super) fn run_acks(&mut self, now: Now, effects: &mut Effects) {
-        if self.acks.is_empty() {
-            return;
-        }
-        let has_life =
-            |node: &NodeId| self.replica.as_ref().is_some_and(|replica| replica.lives.newest(*node).is_some());
-        let able: Vec<NodeId> = self.peers.keys().copied().filter(|node| self.is_up(*node) && has_life(node)).collect();
-        let done = self.acks.take_done(now.monotonic, &able);
-        for write in done {
-            self.answer_write(write, effects);
-        }
-    }
-
-    /// The view has changed: nobody acknowledges writes of the former one any more.
-    pub(super) fn answer_unacked(&mut self, effects: &mut Effects) {
-        for write in self.acks.take_all() {
-            self.answer_write(write, effects);
-        }
-    }
-
-    fn answer_write(&mut self, write: Unacked, effects: &mut Effects) {
-        let acks = write.holders.len() + 1;
-        let met = !write.explicit || acks >= write.wanted;
-        let mut reply = write.reply;
-        reply.acks = u32::try_from(acks).expect("replicas are few");
-        match &mut reply.outcome {
-            Outcome::Written { concern_met, .. } | Outcome::Deleted { concern_met } => *concern_met = met,
-            Outcome::Found(_)
-            | Outcome::Absent
-            | Outcome::Counted(_)
-            | Outcome::Refused(_)
-            | Outcome::Changed(_)
-            | Outcome::Stable
-            | Outcome::Unstable(_) => {}
-        }
-        self.answer(write.source, reply, effects);
-    }
-
-    pub(super) fn reply(&self, outcome: Outcome, context: Context, version: Option<Version>) -> Reply {
-        Reply { outcome, context, served_by: self.me, version, acks: 0, lost: false, repeat_unconfirmed: false }
-    }
-
-    /// Keeps the context of an answer to what an answer may have, with so many entries to come: a request must be able to bring it back.
-    pub(super) fn bound(&self, context: &mut Context, asked: &Context, more: usize) {
-        let entries_max = self.config.context_entries_max - more;
-        if context.entries.len() > entries_max {
-            context.prune(self.stability.stable());
-            context.bound(asked, entries_max);
-        }
-    }
-
-    pub(super) fn refuse(&mut self, source: Source, context: Context, refusal: Refusal, effects: &mut Effects) {
-        let reply = self.reply(Outcome::Refused(refusal), context, None);
-        self.hand_over(source, reply, effects);
-    }
-
-    /// Answers as a replica: the context is pruned here (design 5.3).
-    pub(super) fn answer(&mut self, source: Source, mut reply: Reply, effects: &mut Effects) {
-        reply.context.view = reply.context.view.max(Some(self.views.current().id));
-        reply.context.prune(self.stability.stable());
-        if planted::is(Planted::UnsettledOriginDropped)
-            && let Some(replica) = &self.replica
-        {
-            let open = |origin: &Origin| replica.lives.newest(origin.node).is_none_or(|start| start <= origin.start);
-            reply.context.entries.retain(|origin, _| open(origin));
-        }
-        self.hand_over(source, reply, effects);
-    }
-
-    /// Hands an answer over as it is.
-    pub(super) fn hand_over(&mut self, source: Source, reply: Reply, effects: &mut Effects) {
-        match source {
-            Source::Count(shard) => self.on_counted(shard, &reply.outcome),
-            Source::Client(id) => effects.push(Effect::Reply { id, reply: Box::new(reply) }),
-            Source::Router { node, id } => self.send(node, Message::ForwardReply { id, reply }, effects),
-        }
-    }
-}
-
-/// Adds to a context what an answer reveals: the version, with its dependencies, or how far absence reaches.
-fn reveal(shown: &Shown, context: &mut Context) -> Option<Version> {
-    let Some((version, _)) = &shown.entry else {
-        context.leave_out(shown.horizon);
-        return None;
-    };
-    context.merge(&shown.dependencies);
-    context.add(version);
-    Some(*version)
 }
