@@ -30,8 +30,8 @@ const STANDS_FOR: [(&str, &str); 21] = [
     ("new:8080", "n4:8080"),
     // A node listens on its own address only, where others are on the same machine.
     ("PORT=8080", "PORT=8080 BIND=n1"),
-    ("0.0.0.0", "n1"),
-    ("10.0.0.", "127.0.0."),
+    ("0.0.0.0", "10.0.0.1"),
+    ("10.0.0.", "127.0.1."),
     ("n1", "127.0.0.1"),
     ("n2", "127.0.0.2"),
     ("n3", "127.0.0.3"),
@@ -92,7 +92,7 @@ const COMMANDS: [(&str, Seen); 29] = [
 
 /// The other nodes of a view, which are started as the line of the page says too, each told its own name.
 const OTHERS: [(&str, &[&str]); 2] =
-    [("ADDRESS=n1 PORT=8080 VIEW=", &["n2", "n3", "n4"]), ("precede serve --config ", &["n2"])];
+    [("ADDRESS=n1 PORT=8080 VIEW=", &["n2", "n3", "n4"]), ("precede serve --config ", &["10.0.0.2"])];
 
 /// What makes a section of a page possible.
 type Prepare = fn(&mut Stage);
@@ -256,11 +256,20 @@ impl Stage {
 
     /// Starts the node of a line, and the others of its view, and waits until they are ready.
     fn serve_and_others(&mut self, line: &str, typed: &str, settings: &str) {
+        self.assert_counts(settings);
         let mut nodes = vec![self.serve(typed, "n1")];
         for host in OTHERS.iter().filter(|(begin, _)| line.starts_with(begin)).flat_map(|(_, hosts)| *hosts) {
             nodes.push(self.serve(&format!("{typed} --address {host}:8080 --bind {host}"), host));
         }
         self.wait_ready(settings, &nodes);
+    }
+
+    /// Every variable that a line sets is a setting of a node.
+    fn assert_counts(&self, settings: &str) {
+        let shown = self.run(&format!("{settings}precede config show"));
+        for (variable, _) in settings.split_whitespace().filter_map(|word| word.split_once('=')) {
+            assert!(shown.lines().any(|line| line.ends_with(&format!(" {variable}"))), "{variable}: {shown}");
+        }
     }
 }
 
@@ -423,16 +432,16 @@ fn manual_page(_: &mut Stage, _: &str, printed: &str) {
     assert!(printed.contains(".TH precede-view-change 1"), "{printed}");
 }
 
-fn manual_pages(stage: &mut Stage, line: &str, _: &str) {
-    let dir = line.split_whitespace().find(|word| word.starts_with('~')).unwrap();
+/// They are where man(1) looks.
+fn manual_pages(stage: &mut Stage, _: &str, _: &str) {
     for name in ["precede.1", "precede-serve.1", "precede-view-change.1"] {
-        assert!(stage.file(dir).join(name).exists(), "{name}");
+        assert!(stage.file("~/.local/share/man/man1").join(name).exists(), "{name}");
     }
 }
 
-/// A shell takes them.
+/// They are where a shell looks, and it takes them.
 fn completions(stage: &mut Stage, line: &str, _: &str) {
-    let file = stage.file(line.split_once("> ").unwrap().1);
+    let file = stage.file("~/.local/share/bash-completion/completions/precede");
     let mut bash = Command::new("bash");
     bash.args(["-euc", "source \"$0\"; complete -p precede"]).arg(file);
     stage.home.run(bash, line);
@@ -489,8 +498,9 @@ fn certificate(stage: &mut Stage, _: &str, _: &str) {
     assert!(["certs/n1.pem", "certs/n1-key.pem"].iter().all(|name| stage.file(name).exists()));
 }
 
-/// There is something to read.
+/// The certificate is good for both names. There is something to read.
 fn has_a_key(stage: &mut Stage, _: &str, _: &str) {
+    stage.run("precede health --node n1:8080 --ca-file certs/ca.pem --certified 10.0.0.1");
     stage.run("precede put k 1 --node n1:8080 --ca-file certs/ca.pem");
 }
 
