@@ -94,11 +94,13 @@ pub enum Planted {
     GreatestNameCounts,
     /// 5.5: `stable` does not stand for what a context has no room for.
     LeftOutUntold,
+    /// 7.7: a barrier does not look at what its context has no room for.
+    BarrierIgnoresStable,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::ContextUnchecked,
         Self::DependenciesForgotten,
         Self::OwnDotForgotten,
@@ -141,6 +143,7 @@ impl Planted {
         Self::NameNotTold,
         Self::GreatestNameCounts,
         Self::LeftOutUntold,
+        Self::BarrierIgnoresStable,
     ];
 }
 

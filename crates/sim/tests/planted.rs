@@ -80,6 +80,7 @@ fn mixes(bug: Planted) -> &'static [Mix] {
         Planted::NameNotTold => &[Mix::Views],
         Planted::GreatestNameCounts => &[Mix::Partitions],
         Planted::LeftOutUntold => &[Mix::Loss],
+        Planted::BarrierIgnoresStable => &[Mix::Partitions],
     }
 }
 
@@ -95,7 +96,8 @@ fn options(bug: Planted, mix: Mix) -> Options {
         | Planted::NamesNotHandedOver
         | Planted::NameNotTold
         | Planted::GreatestNameCounts
-        | Planted::LeftOutUntold => options,
+        | Planted::LeftOutUntold
+        | Planted::BarrierIgnoresStable => options,
         _ => options.plain(),
     }
 }

@@ -119,11 +119,15 @@ fn a_barrier_that_passes_what_a_replica_lacks_is_caught() {
     let (whole, part) = (story.holding(&[cause, effect], 0), story.holding(&[effect], 0));
     let named = Context { entries: story.applied(11), ..Context::default() };
     let judge = |context: &Context, holdings: &[&Holding]| {
-        barrier::check(&story.oracle, &past, context, |_| holdings.iter().map(|holding| ('A', *holding)).collect())
+        barrier::check(&story.oracle, &past, context, true, |_| {
+            holdings.iter().map(|holding| ('A', *holding)).collect()
+        })
     };
     judge(&named, &[&whole, &whole]).unwrap();
     judge(&named, &[&whole, &part]).unwrap_err();
     judge(&Context::default(), &[&part]).unwrap();
+    let left_out = Context { stable: named.entries.greatest(), ..Context::default() };
+    judge(&left_out, &[&part]).unwrap_err();
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::causality::context::Context;
 use crate::causality::version::Version;
 use crate::effect::{Effect, Effects};
 use crate::id::{Origin, Source};
+use crate::limits::CONTEXT_ENTRIES_MAX;
 use crate::node::Node;
 use crate::planted::{self, Planted};
 use crate::replication::claims::Fetches;
@@ -34,10 +35,12 @@ impl Node {
 
     /// Keeps the context of an answer to what an answer may have, with so many entries to come: a request must be able to bring it back.
     pub(super) fn bound(&self, context: &mut Context, asked: &Context, more: usize) {
-        let entries_max = self.config.context_entries_max - more;
+        let entries_max = self.config.context_entries_max.clamp(1, CONTEXT_ENTRIES_MAX) - more;
         if context.entries.len() > entries_max {
-            context.prune(self.stability.stable());
-            context.bound(asked, entries_max);
+            let (stable, mut asked) = (self.stability.stable(), asked.clone());
+            asked.prune(stable);
+            context.prune(stable);
+            context.bound(&asked, entries_max);
         }
     }
 

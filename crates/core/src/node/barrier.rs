@@ -23,7 +23,8 @@ impl Node {
     /// Answers a barrier for which nobody need be asked.
     pub(super) fn pass_barrier(&mut self, pending: &Pending, effects: &mut Effects) -> bool {
         let context = &pending.request.context;
-        let is_passed = self.hindrance(context).is_nothing() && self.needed_by(context).is_empty();
+        let may_pass = self.hindrance(context).is_nothing() && self.is_reached(context);
+        let is_passed = may_pass && self.needed_by(context).is_empty();
         if is_passed {
             self.answer_barrier(pending, Outcome::Stable, effects);
         }
@@ -63,7 +64,7 @@ impl Node {
 
     /// Whether all replicas have held, at one moment, what a context names; asks those who have not said so.
     fn confirm_barrier(&mut self, now: Now, key: u64, context: &Context, effects: &mut Effects) -> bool {
-        if !self.hindrance(context).is_nothing() {
+        if !self.hindrance(context).is_nothing() || !self.is_reached(context) {
             return false;
         }
         let needed = self.needed_by(context);
@@ -136,8 +137,13 @@ impl Node {
         })
     }
 
+    /// Whether what a context has left out has been everywhere: `stable` may stand for what it had no room for (ADR 13).
+    fn is_reached(&self, context: &Context) -> bool {
+        context.stable <= self.stability.stable() || planted::is(Planted::BarrierIgnoresStable)
+    }
+
     /// What is needed of whom: per replica the entries of its shard. Those of settled views have been handed over to everybody, and what
-    /// was left out of the context has been everywhere.
+    /// was left out of the context has been everywhere, once that is reached.
     fn needed_by(&self, context: &Context) -> Needed {
         let current = self.views.current();
         let mut needed = Needed::new();
@@ -178,6 +184,9 @@ impl Node {
             Some(barrier) => barrier.unconfirmed(&needed).collect(),
             None => needed.into_keys().collect(),
         };
+        let is_behind = |(_, covered): &(NodeId, Timestamp)| *covered < context.stable;
+        let behind = self.stability.words().into_iter().filter(|word| !self.is_reached(context) && is_behind(word));
+        let unconfirmed: BTreeSet<NodeId> = unconfirmed.into_iter().chain(behind.map(|(node, _)| node)).collect();
         let named = |node: NodeId| Some((current.shard_of_member(node)?, current.address(node)?.clone()));
         Missing { replicas: unconfirmed.into_iter().filter_map(named).collect(), ..self.hindrance(context) }
     }

@@ -19,6 +19,7 @@ use crate::replication::held::Held;
 use crate::replication::replica::Replica;
 use crate::replication::stability::Stability;
 use crate::replication::sync::{Before, Kind};
+use crate::replication::window::CONTEXT_ENTRY_BYTES;
 use crate::table::entry::Entry;
 use crate::table::memory::shared_bytes;
 use crate::table::{Bounds, Walk};
@@ -61,9 +62,17 @@ impl Replica {
         names.retain(|known| owned(known.key_hash) && !target_has(&known.version) && !are_forgotten);
         // Where there are many names the chunk ends before the walk.
         let end = next.filter(|_| next != walk.next);
-        let mut entries = Vec::with_capacity(walk.entries.len());
+        let mut entries: Vec<SyncEntry> = Vec::with_capacity(walk.entries.len());
+        let (mut next, mut dependencies_bytes) = (next, 0);
         for entry in walk.entries {
-            if end.is_some_and(|end| key_hash(entry.key()) >= end) {
+            let hash = key_hash(entry.key());
+            if end.is_some_and(|end| hash >= end) {
+                break;
+            }
+            // The walk knows nothing of dependencies. Keys of one hash stay together.
+            let is_other = entries.last().is_some_and(|last| key_hash(last.entry.key()) != hash);
+            if dependencies_bytes >= bytes_max && is_other {
+                next = Some(hash);
                 break;
             }
             let version = self.table().version(&entry);
@@ -72,6 +81,8 @@ impl Replica {
                 continue;
             }
             let payload = (!has).then(|| self.payload(&version, stable));
+            let dependencies = payload.as_ref().and_then(|payload| payload.dependencies.as_ref());
+            dependencies_bytes += dependencies.map_or(0, |context| context.entries.len()) * CONTEXT_ENTRY_BYTES;
             entries.push(SyncEntry { version, entry, payload });
         }
         // What is still in the table goes with its dependencies.

@@ -57,7 +57,7 @@ impl Outgoing {
                 up_to = writes.last().map_or(previous, |last: &StreamWrite| last.timestamp);
                 break;
             }
-            bytes += write.entry.content_bytes();
+            bytes += write.bytes();
             writes.push(stream_write(now, write));
         }
         if writes.is_empty() && !heartbeat {

@@ -15,7 +15,7 @@ use crate::table::entry::Entry as TableEntry;
 use crate::wire::message::WriteId;
 
 const ENTRY_OVERHEAD_BYTES: usize = 160;
-const CONTEXT_ENTRY_BYTES: usize = 48;
+pub(super) const CONTEXT_ENTRY_BYTES: usize = 48;
 
 /// A recent write.
 #[derive(Debug, Clone)]
@@ -31,7 +31,8 @@ pub struct WindowWrite {
 }
 
 impl WindowWrite {
-    fn bytes(&self) -> usize {
+    /// Bytes that it takes, dependencies included, here and about as many in messages.
+    pub(super) fn bytes(&self) -> usize {
         self.entry.content_bytes() + ENTRY_OVERHEAD_BYTES + self.dependencies.entries.len() * CONTEXT_ENTRY_BYTES
     }
 }

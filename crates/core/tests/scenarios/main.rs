@@ -16,6 +16,7 @@ mod memory;
 mod named;
 mod named_in_trouble;
 mod names;
+mod room;
 mod script;
 mod settled_before;
 mod siblings;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use http::Version;
+use http::{HeaderMap, HeaderValue, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 
-use crate::http::reply::Response;
+use crate::http::reply::{CAUSAL_CONTEXT, Response};
 
 /// Bodies up to this size are not counted. A connection of HTTP/1 writes one answer after the other, and keeps as much for itself.
 const SMALL_BYTES: u64 = 32 << 10;
@@ -27,6 +27,7 @@ pub(crate) struct Unread {
 /// An answer's body. Its bytes are counted until the last part of it is dropped.
 struct Counted {
     body: Bytes,
+    length: usize,
     bytes: Arc<AtomicUsize>,
 }
 
@@ -38,14 +39,22 @@ impl AsRef<[u8]> for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.bytes.fetch_sub(self.body.len(), Ordering::Relaxed);
+        self.bytes.fetch_sub(self.length, Ordering::Relaxed);
     }
 }
 
 /// Whether an answer is so large that it counts.
 pub(crate) fn is_large(response: &Response, version: Version) -> bool {
-    let small = if version == Version::HTTP_2 { SMALL_BYTES_H2 } else { SMALL_BYTES };
-    response.body().size_hint().lower() > small
+    let body = response.body().size_hint().lower();
+    match version {
+        Version::HTTP_2 => body + token_bytes(response.headers()) as u64 > SMALL_BYTES_H2,
+        _ => body > SMALL_BYTES,
+    }
+}
+
+/// How long the context is in the head, which waits with the body.
+fn token_bytes(headers: &HeaderMap) -> usize {
+    headers.get(CAUSAL_CONTEXT).map_or(0, HeaderValue::len)
 }
 
 impl Unread {
@@ -65,13 +74,14 @@ impl Unread {
         let (head, body) = response.into_parts();
         let whole: Result<_, Infallible> = body.collect().await;
         let body = whole.unwrap_or_else(|never| match never {}).to_bytes();
+        let length = body.len() + token_bytes(&head.headers);
         let with_it = |before: usize| {
-            let after = before.saturating_add(body.len());
+            let after = before.saturating_add(length);
             (!may_refuse || before == 0 || after <= self.limit).then_some(after)
         };
         match self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_it) {
             Ok(_) => {
-                let counted = Counted { body, bytes: Arc::clone(&self.bytes) };
+                let counted = Counted { body, length, bytes: Arc::clone(&self.bytes) };
                 Ok(Response::from_parts(head, Full::new(Bytes::from_owner(counted))))
             }
             Err(_) => Err(Response::from_parts(head, Full::new(body))),

@@ -10,6 +10,7 @@ use crate::past::Past;
 use crate::properties::Holding;
 
 /// Judges a barrier that was passed by a context of a client with this past: for each key the replicas of its shard that have recovered.
+/// What the context has left out has been on every replica, and is there where none has lost anything: `is_lossless`.
 ///
 /// # Errors
 /// Names a write that one of them lacks.
@@ -17,12 +18,14 @@ pub fn check<'a>(
     oracle: &Oracle,
     past: &Past,
     context: &Context,
+    is_lossless: bool,
     replicas: impl Fn(usize) -> Vec<(char, &'a Holding)>,
 ) -> Result<(), String> {
     for write in past.iter() {
         let record = &oracle.writes[write.at()];
         let is_named = context.entries.get(&record.version.origin) >= record.version.timestamp;
-        if !is_named || record.lost {
+        let is_left_out = is_lossless && record.version.timestamp <= context.stable;
+        if !(is_named || is_left_out) || record.lost {
             continue;
         }
         let lacks = |(_, holding): &(char, &Holding)| !holding.reflects(oracle, write);

@@ -97,7 +97,8 @@ impl World {
             let shard = view.shard_of_hash(self.oracle.keys[key].hash).id;
             held.get(&shard).into_iter().flatten().map(|(at, holding)| (*at, holding)).collect()
         };
-        let judgement = barrier::check(&self.oracle, &pending.past, &pending.request.context, replicas);
+        let judgement =
+            barrier::check(&self.oracle, &pending.past, &pending.request.context, self.losses == 0, replicas);
         self.judge(Rule::Stable, judgement, || format!("#{id} at {}", letter(pending.node)));
     }
 }
