@@ -23,8 +23,7 @@ impl Node {
     /// Answers a barrier for which nobody need be asked.
     pub(super) fn pass_barrier(&mut self, pending: &Pending, effects: &mut Effects) -> bool {
         let context = &pending.request.context;
-        let may_pass = self.hindrance(context).is_nothing() && self.is_reached(context);
-        let is_passed = may_pass && self.needed_by(context).is_empty();
+        let is_passed = self.may_pass(context) && self.needed_by(context).is_empty();
         if is_passed {
             self.answer_barrier(pending, Outcome::Stable, effects);
         }
@@ -64,7 +63,7 @@ impl Node {
 
     /// Whether all replicas have held, at one moment, what a context names; asks those who have not said so.
     fn confirm_barrier(&mut self, now: Now, key: u64, context: &Context, effects: &mut Effects) -> bool {
-        if !self.hindrance(context).is_nothing() || !self.is_reached(context) {
+        if !self.may_pass(context) {
             return false;
         }
         let needed = self.needed_by(context);
@@ -137,6 +136,11 @@ impl Node {
         })
     }
 
+    /// Whether a barrier passes once the replicas have confirmed what its context names.
+    fn may_pass(&self, context: &Context) -> bool {
+        self.hindrance(context).is_nothing() && self.is_reached(context)
+    }
+
     /// Whether what a context has left out has been everywhere: `stable` may stand for what it had no room for (ADR 13).
     fn is_reached(&self, context: &Context) -> bool {
         context.stable <= self.stability.stable() || planted::is(Planted::BarrierIgnoresStable)
@@ -180,13 +184,14 @@ impl Node {
     fn missing(&self, key: u64, context: &Context) -> Missing {
         let current = self.views.current();
         let needed = self.needed_by(context);
-        let unconfirmed: BTreeSet<NodeId> = match self.barriers.get(&key) {
+        let mut unconfirmed: BTreeSet<NodeId> = match self.barriers.get(&key) {
             Some(barrier) => barrier.unconfirmed(&needed).collect(),
             None => needed.into_keys().collect(),
         };
-        let is_behind = |(_, covered): &(NodeId, Timestamp)| *covered < context.stable;
-        let behind = self.stability.words().into_iter().filter(|word| !self.is_reached(context) && is_behind(word));
-        let unconfirmed: BTreeSet<NodeId> = unconfirmed.into_iter().chain(behind.map(|(node, _)| node)).collect();
+        if !self.is_reached(context) {
+            let behind = self.stability.words().into_iter().filter(|(_, covered)| *covered < context.stable);
+            unconfirmed.extend(behind.map(|(node, _)| node));
+        }
         let named = |node: NodeId| Some((current.shard_of_member(node)?, current.address(node)?.clone()));
         Missing { replicas: unconfirmed.into_iter().filter_map(named).collect(), ..self.hindrance(context) }
     }

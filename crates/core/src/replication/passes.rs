@@ -65,14 +65,14 @@ impl Replica {
         let mut entries: Vec<SyncEntry> = Vec::with_capacity(walk.entries.len());
         let (mut next, mut dependencies_bytes) = (next, 0);
         for entry in walk.entries {
-            let hash = key_hash(entry.key());
-            if end.is_some_and(|end| hash >= end) {
+            let hash = || key_hash(entry.key());
+            if end.is_some_and(|end| hash() >= end) {
                 break;
             }
             // The walk knows nothing of dependencies. Keys of one hash stay together.
-            let is_other = entries.last().is_some_and(|last| key_hash(last.entry.key()) != hash);
-            if dependencies_bytes >= bytes_max && is_other {
-                next = Some(hash);
+            let is_other = |last: &SyncEntry| key_hash(last.entry.key()) != hash();
+            if dependencies_bytes >= bytes_max && entries.last().is_some_and(is_other) {
+                next = Some(hash());
                 break;
             }
             let version = self.table().version(&entry);

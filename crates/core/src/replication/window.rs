@@ -186,3 +186,37 @@ impl Window {
         self.writes.retain(|origin, writes| !writes.is_empty() || !is_over(origin));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causality::version_vector::VersionVector;
+    use crate::id::{NodeId, ViewId};
+    use crate::table::origins::OriginRef;
+
+    /// ADR 13.
+    #[test]
+    fn a_floor_has_no_more_entries_than_a_context_and_stands_for_all_that_left() {
+        let view = ViewId { epoch: 0, activation: Timestamp::ZERO, coordinator: NodeId(0) };
+        let origin = |node| Origin { view, node: NodeId(node), start: Timestamp(1) };
+        let mut window = Window::default();
+        let mut greatest = Timestamp::ZERO;
+        for at in 0..3u64 {
+            let mut entries = VersionVector::default();
+            for node in 0..3_000 {
+                greatest = Timestamp(at * 3_000 + node + 1);
+                entries.advance(origin(at * 3_000 + node), greatest);
+            }
+            let entry = TableEntry::new(b"k", Timestamp(10_000 + at), OriginRef::default(), None);
+            let dependencies = Arc::new(Context { entries, ..Context::default() });
+            window.insert(origin(0), WindowWrite { entry, dependencies, write_id: None, named: None });
+        }
+        assert_eq!(window.evict(0), 3);
+        let (floor, at) = window.floor();
+        assert!(floor.entries.len() <= CONTEXT_ENTRIES_MAX, "{}", floor.entries.len());
+        assert_eq!(at, Timestamp(10_002));
+        assert_eq!(floor.greatest(), greatest);
+        let is_covered = |node| floor.stable > Timestamp(node) || floor.entries.get(&origin(node)) > Timestamp(node);
+        assert!((0..9_000).all(is_covered));
+    }
+}

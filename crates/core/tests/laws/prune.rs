@@ -35,6 +35,30 @@ proptest! {
         prop_assert_eq!(after.is_empty(), before.is_empty());
     }
 
+    /// ADR 13.
+    #[test]
+    fn what_has_no_room_stays_covered_and_what_was_asked_with_is_kept_if_it_fits(
+        asked in context(), revealed in context(), most in 0usize..8,
+    ) {
+        let mut joined = asked.clone();
+        joined.merge(&revealed);
+        let mut after = joined.clone();
+        after.bound(&asked, most);
+        if joined.entries.len() <= most {
+            prop_assert_eq!(&after, &joined, "all of it has room");
+        }
+        prop_assert!(after.entries.len() <= most);
+        for (origin, timestamp) in joined.entries.iter() {
+            prop_assert!(after.entries.get(origin) == timestamp || after.stable >= timestamp, "it is not covered");
+        }
+        if asked.entries.len() <= most {
+            let is_kept = |(origin, timestamp)| after.entries.get(origin) >= timestamp;
+            prop_assert!(asked.entries.iter().all(is_kept), "what was asked with is left out");
+        }
+        prop_assert!((joined.stable..=joined.greatest()).contains(&after.stable));
+        prop_assert_eq!(after.view, joined.view);
+    }
+
     #[test]
     fn pruning_again_or_by_steps_changes_nothing(context in context(), a in 0u64..7, b in 0u64..7) {
         let (low, high) = (Timestamp(a.min(b)), Timestamp(a.max(b)));
